@@ -1,0 +1,2 @@
+//! A local Adobe Target edge.
+fn main() {}
