@@ -8,7 +8,6 @@ use crate::json;
 
 /// What went wrong, for programs. The C layer gives each kind its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
 pub enum ErrorKind {
     /// Not JSON, too deep or too large.
     InvalidJson,

@@ -6,8 +6,9 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 pub use serde_json::Number;
+use serde_json::value::RawValue;
 
 use crate::error::{Error, ErrorKind};
 
@@ -82,6 +83,67 @@ pub fn parse<'a>(text: &'a str, limits: &Limits) -> Result<Json<'a>, Error> {
     value
         .and_then(|value| reader.end().map(|()| value))
         .map_err(|error| Error::new(ErrorKind::InvalidJson, format!("not valid JSON: {error}")))
+}
+
+/// The text of the value at an RFC 6901 pointer, cut out of the document as it stands there.
+pub fn raw_pointer<'a>(text: &'a str, pointer: &str) -> Option<&'a str> {
+    let mut text = text.trim_matches([' ', '\t', '\r', '\n']);
+    if pointer.is_empty() {
+        return Some(text);
+    }
+    for token in pointer.strip_prefix('/')?.split('/') {
+        let token = if token.contains('~') {
+            Cow::Owned(token.replace("~1", "/").replace("~0", "~"))
+        } else {
+            Cow::Borrowed(token)
+        };
+        text = serde_json::Deserializer::from_str(text).deserialize_any(Step(&token)).ok()??.get();
+    }
+    Some(text)
+}
+
+/// One step into a document: finds the member or element of that name, skips the others unread.
+struct Step<'t>(&'t str);
+
+impl<'de> Visitor<'de> for Step<'_> {
+    type Value = Option<&'de RawValue>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object or array")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Self::Value, A::Error> {
+        let mut found = None;
+        while let Some(key) = access.next_key_seed(KeySeed(&Limits::REMOTE))? {
+            if key == self.0 {
+                found = Some(access.next_value()?);
+            } else {
+                access.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(found)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Self::Value, A::Error> {
+        let index = array_index(self.0);
+        let mut at = 0;
+        let mut found = None;
+        loop {
+            if Some(at) == index {
+                found = access.next_element()?;
+                if found.is_none() {
+                    return Ok(None);
+                }
+            } else if access.next_element::<IgnoredAny>()?.is_none() {
+                return Ok(found);
+            }
+            at += 1;
+        }
+    }
+}
+
+fn array_index(token: &str) -> Option<usize> {
+    if token == "0" || !token.starts_with(['0', '+']) { token.parse().ok() } else { None }
 }
 
 /// Appends `text` as a JSON string, quotes included.
@@ -204,9 +266,7 @@ impl<'a> Json<'a> {
         pointer.strip_prefix('/')?.split('/').try_fold(self, |value, token| match value {
             Json::Object(object) if token.contains('~') => object.get(&token.replace("~1", "/").replace("~0", "~")),
             Json::Object(object) => object.get(token),
-            Json::Array(items) if token == "0" || !token.starts_with(['0', '+']) => {
-                token.parse::<usize>().ok().and_then(|index| items.get(index))
-            }
+            Json::Array(items) => array_index(token).and_then(|index| items.get(index)),
             _ => None,
         })
     }
@@ -585,6 +645,27 @@ mod tests {
             let error = parse(text, &Limits::OPTIONS).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidJson, "{text}");
             assert!(error.message().contains("column"), "{error}");
+        }
+    }
+
+    #[test]
+    fn raw_pointers_cut_the_text_out() {
+        let text =
+            r#" {"a":[ 1e2 , {"b/c":"\u0041", "n":123456789012345678901234567890}],"a~":null,"x":1,"x":{"y":[]}} "#;
+        for (pointer, expected) in [
+            ("", Some(text.trim())),
+            ("/a/0", Some("1e2")),
+            ("/a/1/b~1c", Some(r#""\u0041""#)),
+            ("/a/1/n", Some("123456789012345678901234567890")),
+            ("/a~0", Some("null")),
+            ("/x/y", Some("[]")),
+            ("/a/2", None),
+            ("/a/01", None),
+            ("/a/0/z", None),
+            ("/nope", None),
+            ("a", None),
+        ] {
+            assert_eq!(raw_pointer(text, pointer), expected, "{pointer}");
         }
     }
 

@@ -108,6 +108,11 @@ impl Client {
         Call::Ready(Err(Error::internal("not built yet")))
     }
 
+    /// The configured timeout of a call.
+    pub fn timeout(&self) -> Duration {
+        Duration::from_secs(3)
+    }
+
     /// Where the client is in its life.
     pub fn state(&self) -> State {
         State::Ready

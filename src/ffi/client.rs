@@ -1,0 +1,524 @@
+//! `target_client_*`: life of a client.
+
+use std::ffi::{c_char, c_void};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use target_sdk_core::client::{Client, FlushReport, State};
+use target_sdk_core::env::{Environment, Event, SystemClock, SystemRandom};
+use target_sdk_core::error::ErrorKind;
+
+use crate::runtime::threads::Threads;
+use crate::runtime::{dispatcher, lock};
+
+use super::callback::{OnEvent, UserData, target_event_fn, target_free_fn};
+use super::guard;
+use super::handle::{self, library, target_client, target_queue, target_result};
+use super::queue::{self, Item, QueueEntry};
+use super::result::{ResultEntry, plain_error};
+use super::sized::{self, Sized};
+use super::status::{
+    self, TARGET_E_CALLBACK_STUCK, TARGET_E_CLOSED, TARGET_E_INTERNAL, TARGET_E_INVALID_ARG, TARGET_E_NOT_READY,
+    TARGET_E_TIMEOUT, TARGET_E_WOULD_DEADLOCK, target_status,
+};
+use super::text::{self, Text};
+
+/// Waiting for the first artifact.
+pub const TARGET_STATE_STARTING: i32 = 0;
+/// Able to decide as configured.
+pub const TARGET_STATE_READY: i32 = 1;
+/// On-device decisioning configured and no usable artifact; it goes on trying.
+pub const TARGET_STATE_DEGRADED: i32 = 2;
+/// Configured never to open a socket.
+pub const TARGET_STATE_OFFLINE: i32 = 3;
+/// Closing: no new calls, those in flight finish.
+pub const TARGET_STATE_DRAINING: i32 = 4;
+/// Closed.
+pub const TARGET_STATE_CLOSED: i32 = 5;
+
+/// Where the events of a client go. Zero-initialise, set `size`; then either the callback style or the queue style.
+#[allow(non_camel_case_types)]
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct target_client_hooks {
+    /// `sizeof(target_client_hooks)`
+    pub size: u32,
+    /// Callback style: receives each event.
+    pub on_event: target_event_fn,
+    /// Handed to `on_event` untouched.
+    pub user_data: *mut c_void,
+    /// Runs once, after the last event callback. May be NULL.
+    pub release: target_free_fn,
+    /// Queue style: events arrive here as completions of kind TARGET_KIND_EVENT.
+    pub queue: target_queue,
+    /// Tag of those completions.
+    pub tag: u64,
+}
+
+// SAFETY: plain C struct whose first member is `size`; all-zero is a valid value.
+unsafe impl Sized for target_client_hooks {}
+
+/// How long `target_client_close` waits for callbacks beyond its drain time.
+const CLOSE_GRACE: Duration = Duration::from_millis(200);
+
+/// A client of the host's.
+pub(crate) struct ClientEntry {
+    handle: target_client,
+    pub(crate) core: Client,
+    pub(crate) threads: Arc<Threads>,
+    /// Calls without an answer, and callbacks that have not returned.
+    pub(crate) outstanding: Arc<Outstanding>,
+    hooks: Option<Arc<Hooks>>,
+    /// Set when `close` gave up waiting: nothing of this client calls back any more.
+    silenced: Arc<AtomicBool>,
+}
+
+impl ClientEntry {
+    pub(crate) fn may_call_back(&self) -> bool {
+        !self.silenced.load(Ordering::Acquire)
+    }
+
+    /// Refuses new calls, answers the pending ones with `kind`, stops background work, releases the hooks. Never blocks.
+    /// Returns how many calls were cut off.
+    pub(crate) fn end(self: &Arc<Self>, kind: ErrorKind, message: &'static str) -> u64 {
+        self.core.begin_close();
+        let cut_off = library()
+            .requests
+            .all()
+            .into_iter()
+            .filter(|request| Arc::ptr_eq(request.client(), self))
+            .filter(|request| request.answer(plain_error(kind, message)))
+            .count();
+        self.core.shut();
+        if let Some(hooks) = &self.hooks {
+            hooks.retire();
+        }
+        cut_off as u64
+    }
+}
+
+/// Counts what must be over before a client is closed.
+#[derive(Default)]
+pub(crate) struct Outstanding {
+    count: AtomicUsize,
+    /// Something is waiting for zero.
+    lock: Mutex<()>,
+    zero: Condvar,
+}
+
+impl Outstanding {
+    pub(crate) fn enter(&self) {
+        self.count.fetch_add(1, Ordering::AcqRel);
+    }
+
+    pub(crate) fn leave(&self) {
+        if self.count.fetch_sub(1, Ordering::AcqRel) == 1 {
+            drop(lock(&self.lock)); // whoever has just seen a count above zero waits by now
+            self.zero.notify_all();
+        }
+    }
+
+    fn count(&self) -> u64 {
+        self.count.load(Ordering::Acquire) as u64
+    }
+
+    /// Waits for zero; false if that is not reached by `deadline`.
+    fn wait(&self, deadline: Instant) -> bool {
+        let mut guard = lock(&self.lock);
+        while self.count.load(Ordering::Acquire) > 0 {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            guard = self.zero.wait_timeout(guard, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        true
+    }
+}
+
+/// Where the events of one client go.
+struct Hooks {
+    client: AtomicU64,
+    style: Mutex<Style>,
+    threads: Arc<Threads>,
+    outstanding: Arc<Outstanding>,
+    silenced: Arc<AtomicBool>,
+}
+
+#[derive(Clone)]
+enum Style {
+    /// Not started, or over.
+    Off,
+    Callback(Arc<OnEvent>),
+    Queue(Arc<QueueEntry>, u64),
+}
+
+impl Hooks {
+    fn emit(self: &Arc<Self>, event: Event) {
+        match lock(&self.style).clone() {
+            Style::Off => {}
+            Style::Queue(entry, tag) => {
+                queue::push(&entry, Item::Event { tag, result: ResultEntry::document(event.json) })
+            }
+            Style::Callback(on_event) => {
+                let hooks = self.clone();
+                self.outstanding.enter();
+                self.threads.dispatcher().submit(Box::new(move || {
+                    if !hooks.silenced.load(Ordering::Acquire) {
+                        on_event.call(hooks.client.load(Ordering::Acquire), &Text::new(event.json));
+                    }
+                    drop(on_event); // after `retire`, the last one releases
+                    hooks.outstanding.leave();
+                }));
+            }
+        }
+    }
+
+    /// No event after those that were emitted; then the release, on the dispatcher.
+    fn retire(self: &Arc<Self>) {
+        let style = std::mem::replace(&mut *lock(&self.style), Style::Off);
+        if let Style::Callback(on_event) = style {
+            let outstanding = self.outstanding.clone();
+            outstanding.enter();
+            self.threads.dispatcher().submit(Box::new(move || {
+                drop(on_event);
+                outstanding.leave();
+            }));
+        }
+    }
+}
+
+/// Runs `future` on the library's threads and waits for it here; `None` if it takes longer than `timeout`.
+fn wait_for<T: Send + 'static>(
+    threads: &Threads,
+    timeout: Duration,
+    future: impl Future<Output = T> + Send + 'static,
+) -> Option<T> {
+    let (done, outcome) = std::sync::mpsc::sync_channel(1);
+    let task = threads.handle().spawn(async move {
+        let _ = done.send(future.await);
+    });
+    let outcome = outcome.recv_timeout(timeout).ok();
+    task.abort();
+    outcome
+}
+
+fn millis(ms: u32) -> Duration {
+    Duration::from_millis(u64::from(ms))
+}
+
+/// Makes a client.
+///
+/// The client can be used at once. Events may come from the moment `*out` is written.
+///
+/// @param config_json  UTF-8 JSON; copied before this returns. See docs/configuration.md.
+/// @param len          Its length in bytes, or TARGET_NUL.
+/// @param hooks        Where events go; copied. May be NULL.
+/// @param out          Receives the handle; end it with `target_client_destroy`.
+/// @param error        Receives an error document when this fails because of the configuration, else 0; owned by the
+///                     caller. May be NULL.
+/// @return TARGET_OK, TARGET_E_INVALID_ARG, TARGET_E_INVALID_JSON, TARGET_E_INVALID_OPTIONS, TARGET_E_ARTIFACT,
+///         TARGET_E_TLS, TARGET_E_BAD_HANDLE and TARGET_E_FORKED (`hooks->queue`), TARGET_E_INTERNAL (no threads).
+///         If it is not TARGET_OK, `user_data` stays yours.
+///
+/// Thread-safe. Does not block: artifacts are fetched in the background.
+///
+/// # Safety
+/// `config_json` must point to `len` bytes or a NUL-terminated string; `hooks` be NULL or a struct of `size` bytes whose
+/// `user_data` may be used from another thread; `out` valid for writing, `error` NULL or valid for writing.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn target_client_create(
+    config_json: *const c_char,
+    len: usize,
+    hooks: *const target_client_hooks,
+    out: *mut target_client,
+    error: *mut target_result,
+) -> target_status {
+    guard::status(|| {
+        // SAFETY: contract of this function.
+        let (out, error) = unsafe { (text::out(out, 0), text::optional_out(error, 0)) };
+        let out = out?;
+        // SAFETY: contract of this function.
+        let config = unsafe { text::copy(config_json, len) }?;
+        // SAFETY: contract of this function.
+        let wanted = unsafe { sized::optional(hooks) }?;
+        let queue = match &wanted {
+            Some(hooks) if hooks.queue != 0 => {
+                if hooks.on_event.is_some() || hooks.release.is_some() {
+                    return Err(TARGET_E_INVALID_ARG);
+                }
+                Some(handle::queue(hooks.queue)?)
+            }
+            _ => None,
+        };
+        let threads = library().threads()?;
+        let outstanding = Arc::new(Outstanding::default());
+        let silenced = Arc::new(AtomicBool::new(false));
+        let hooks = wanted.as_ref().map(|_| {
+            Arc::new(Hooks {
+                client: AtomicU64::new(0),
+                style: Mutex::new(Style::Off),
+                threads: threads.clone(),
+                outstanding: outstanding.clone(),
+                silenced: silenced.clone(),
+            })
+        });
+        let sink = hooks.clone();
+        let environment = Environment {
+            runtime: threads.handle().clone(),
+            clock: Arc::new(SystemClock),
+            random: Arc::new(SystemRandom),
+            events: Arc::new(move |event| {
+                if let Some(hooks) = &sink {
+                    hooks.emit(event);
+                }
+            }),
+        };
+        let core = Client::new(&config, environment).map_err(|failure| {
+            let document = ResultEntry::error(&failure);
+            if error.is_wanted() {
+                error.set(document.publish().unwrap_or(0));
+            }
+            status::of(failure.kind())
+        })?;
+        let (handle, entry) = library()
+            .clients
+            .insert(|handle| {
+                Arc::new(ClientEntry { handle, core, threads, outstanding, hooks: hooks.clone(), silenced })
+            })
+            .ok_or(TARGET_E_INTERNAL)?;
+        if let (Some(hooks), Some(wanted)) = (hooks, wanted) {
+            hooks.client.store(handle, Ordering::Release);
+            *lock(&hooks.style) = match (queue, wanted.on_event) {
+                (Some(queue), _) => Style::Queue(queue, wanted.tag),
+                (None, Some(call)) => {
+                    Style::Callback(Arc::new(OnEvent::new(call, UserData::new(wanted.user_data, wanted.release))))
+                }
+                (None, None) => Style::Off,
+            };
+        }
+        out.set(handle);
+        entry.core.start();
+        Ok(())
+    })
+}
+
+/// Where a client is in its life.
+///
+/// @param client  A client handle.
+/// @param state   Receives TARGET_STATE_*.
+/// @return TARGET_OK, TARGET_E_INVALID_ARG, TARGET_E_BAD_HANDLE, TARGET_E_FORKED.
+///
+/// Thread-safe. Does not block.
+///
+/// # Safety
+/// `state` must be valid for writing.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn target_client_state(client: target_client, state: *mut i32) -> target_status {
+    guard::status(|| {
+        // SAFETY: contract of this function.
+        let out = unsafe { text::out(state, TARGET_STATE_CLOSED) };
+        let entry = handle::client(client)?;
+        out?.set(match entry.core.state() {
+            State::Starting => TARGET_STATE_STARTING,
+            State::Ready => TARGET_STATE_READY,
+            State::Degraded => TARGET_STATE_DEGRADED,
+            State::Offline => TARGET_STATE_OFFLINE,
+            State::Draining => TARGET_STATE_DRAINING,
+            State::Closed => TARGET_STATE_CLOSED,
+        });
+        Ok(())
+    })
+}
+
+/// Waits until a client is able to decide as configured. A server-side client always is.
+///
+/// @param client      A client handle.
+/// @param timeout_ms  0 does not wait.
+/// @return TARGET_OK, TARGET_E_TIMEOUT (still starting), TARGET_E_NOT_READY (the first artifact could not be had; the client
+///         goes on trying), TARGET_E_CLOSED, TARGET_E_BAD_HANDLE, TARGET_E_FORKED.
+///
+/// Thread-safe. Blocks for at most `timeout_ms`.
+#[unsafe(no_mangle)]
+pub extern "C" fn target_client_wait_ready(client: target_client, timeout_ms: u32) -> target_status {
+    guard::status(|| {
+        let entry = handle::client(client)?;
+        match entry.core.state() {
+            State::Ready | State::Offline => return Ok(()),
+            State::Draining | State::Closed => return Err(TARGET_E_CLOSED),
+            State::Degraded => return Err(TARGET_E_NOT_READY),
+            State::Starting if timeout_ms == 0 => return Err(TARGET_E_TIMEOUT),
+            State::Starting => {}
+        }
+        let core = entry.core.clone();
+        wait_for(&entry.threads, millis(timeout_ms), async move { core.ready().await })
+            .ok_or(TARGET_E_TIMEOUT)?
+            .map_err(|error| status::of(error.kind()))
+    })
+}
+
+/// Sends what is queued in the background (notifications, telemetry) and waits for the outcome.
+///
+/// @param client      A client handle.
+/// @param timeout_ms  0 does not wait.
+/// @param report      Receives `{"delivered":n,"dropped":n,"pending":n}`, counting notifications accepted before this call;
+///                    owned by the caller. May be NULL.
+/// @return TARGET_OK (nothing is pending), TARGET_E_TIMEOUT (something is, and stays queued), TARGET_E_BAD_HANDLE,
+///         TARGET_E_CLOSED, TARGET_E_FORKED.
+///
+/// Thread-safe. Blocks for at most `timeout_ms`.
+///
+/// # Safety
+/// `report` must be NULL or valid for writing.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn target_client_flush(
+    client: target_client,
+    timeout_ms: u32,
+    report: *mut target_result,
+) -> target_status {
+    guard::status(|| {
+        // SAFETY: contract of this function.
+        let report = unsafe { text::optional_out(report, 0) };
+        let entry = handle::client(client)?;
+        if matches!(entry.core.state(), State::Closed) {
+            return Err(TARGET_E_CLOSED);
+        }
+        let outcome = flush(&entry, millis(timeout_ms)).ok_or(TARGET_E_TIMEOUT)?;
+        if report.is_wanted() {
+            let FlushReport { delivered, dropped, pending } = outcome;
+            let json = format!(r#"{{"delivered":{delivered},"dropped":{dropped},"pending":{pending}}}"#);
+            report.set(ResultEntry::document(json).publish()?);
+        }
+        if outcome.pending > 0 { Err(TARGET_E_TIMEOUT) } else { Ok(()) }
+    })
+}
+
+fn flush(entry: &Arc<ClientEntry>, timeout: Duration) -> Option<FlushReport> {
+    let core = entry.core.clone();
+    // The client keeps the time; the extra is for the hand-over between threads.
+    wait_for(
+        &entry.threads,
+        timeout.saturating_add(Duration::from_millis(100)),
+        async move { core.flush(timeout).await },
+    )
+}
+
+/// Statistics of a client.
+///
+/// @param client  A client handle.
+/// @param out     Receives a JSON document, described in docs/statistics.md; owned by the caller.
+/// @return TARGET_OK, TARGET_E_INVALID_ARG, TARGET_E_BAD_HANDLE, TARGET_E_FORKED.
+///
+/// Thread-safe. Does not block.
+///
+/// # Safety
+/// `out` must be valid for writing.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn target_client_stats(client: target_client, out: *mut target_result) -> target_status {
+    guard::status(|| {
+        // SAFETY: contract of this function.
+        let out = unsafe { text::out(out, 0) };
+        let entry = handle::client(client)?;
+        let out = out?;
+        out.set(ResultEntry::document(entry.core.stats()).publish()?);
+        Ok(())
+    })
+}
+
+/// The rules artifact in use, for starting another process without a download (`artifactPayload`, `artifactFile`).
+///
+/// @param client  A client handle.
+/// @param out     Receives the artifact as JSON; owned by the caller.
+/// @return TARGET_OK, TARGET_E_NOT_READY (there is none), TARGET_E_INVALID_ARG, TARGET_E_BAD_HANDLE, TARGET_E_FORKED.
+///
+/// Thread-safe. Does not block.
+///
+/// # Safety
+/// `out` must be valid for writing.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn target_client_artifact(client: target_client, out: *mut target_result) -> target_status {
+    guard::status(|| {
+        // SAFETY: contract of this function.
+        let out = unsafe { text::out(out, 0) };
+        let entry = handle::client(client)?;
+        let out = out?;
+        let artifact = entry.core.artifact().map_err(|error| status::of(error.kind()))?;
+        out.set(ResultEntry::document(artifact).publish()?);
+        Ok(())
+    })
+}
+
+/// Closes a client: refuses new calls, lets those in flight finish, sends what is queued, cancels what is left when
+/// `drain_ms` have passed, and waits for callbacks. Returns within `drain_ms` + 200 ms whatever happens.
+///
+/// After it returned, no callback of this client is running or will run. The handle stays valid for
+/// `target_client_state` and `target_client_destroy`.
+///
+/// @param client    A client handle.
+/// @param drain_ms  Time for calls and queued notifications to finish; 0 cancels them at once.
+/// @param report    Receives `{"completed":n,"cancelled":n,"delivered":n,"dropped":n}` (calls; notifications); owned by the
+///                  caller. May be NULL.
+/// @return TARGET_OK, TARGET_E_CALLBACK_STUCK (a callback does not return; nothing else of this client will be called back),
+///         TARGET_E_WOULD_DEADLOCK (called from a callback), TARGET_E_BAD_HANDLE, TARGET_E_FORKED.
+///
+/// Thread-safe; a second close waits for the same end. Blocks for at most `drain_ms` + 200 ms.
+///
+/// # Safety
+/// `report` must be NULL or valid for writing.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn target_client_close(
+    client: target_client,
+    drain_ms: u32,
+    report: *mut target_result,
+) -> target_status {
+    guard::status(|| {
+        // SAFETY: contract of this function.
+        let report = unsafe { text::optional_out(report, 0) };
+        let entry = handle::client(client)?;
+        if dispatcher::is_current() {
+            return Err(TARGET_E_WOULD_DEADLOCK);
+        }
+        let drain_until = Instant::now().checked_add(millis(drain_ms)).unwrap_or_else(Instant::now);
+        entry.core.begin_close();
+        let in_flight = entry.outstanding.count();
+        entry.outstanding.wait(drain_until);
+        let left = drain_until.saturating_duration_since(Instant::now());
+        let flushed = flush(&entry, left).unwrap_or_default();
+        let cancelled = entry.end(ErrorKind::Cancelled, "the client was closed before the call was answered");
+        let quiet = entry.outstanding.wait(drain_until + CLOSE_GRACE);
+        if !quiet {
+            entry.silenced.store(true, Ordering::Release);
+        }
+        if report.is_wanted() {
+            let json = format!(
+                r#"{{"completed":{},"cancelled":{cancelled},"delivered":{},"dropped":{}}}"#,
+                in_flight.saturating_sub(cancelled),
+                flushed.delivered,
+                flushed.dropped + flushed.pending
+            );
+            report.set(ResultEntry::document(json).publish()?);
+        }
+        if quiet { Ok(()) } else { Err(TARGET_E_CALLBACK_STUCK) }
+    })
+}
+
+/// Ends a client at once: its handle is gone, calls in flight complete with TARGET_E_CLOSED. Queued notifications are lost;
+/// call `target_client_close` first to send them.
+///
+/// @param client  A client handle; 0 is ignored.
+/// @return TARGET_OK, TARGET_E_BAD_HANDLE, TARGET_E_FORKED.
+///
+/// Thread-safe. Never blocks.
+#[unsafe(no_mangle)]
+pub extern "C" fn target_client_destroy(client: target_client) -> target_status {
+    guard::status(|| {
+        if client == 0 {
+            return Ok(());
+        }
+        let entry = handle::take_client(client)?;
+        debug_assert_eq!(entry.handle, client);
+        entry.end(ErrorKind::Closed, "the client was destroyed");
+        Ok(())
+    })
+}

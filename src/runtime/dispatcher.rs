@@ -1,0 +1,151 @@
+//! The thread that runs the host's callbacks: never an I/O thread, one callback at a time.
+
+use std::cell::Cell;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use super::exit::{self, GATE};
+use super::queue::Queue;
+use super::{lock, signal};
+
+/// Calls into the host.
+pub(crate) type Job = Box<dyn FnOnce() + Send>;
+
+thread_local! {
+    static IS_DISPATCHER: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this thread runs callbacks, which means that the host is inside one.
+pub(crate) fn is_current() -> bool {
+    IS_DISPATCHER.try_with(Cell::get).unwrap_or(false)
+}
+
+/// Runs jobs in the order they come.
+pub(crate) struct Dispatcher {
+    jobs: Queue<Message>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    stopped: Mutex<bool>,
+    stop: Condvar,
+}
+
+enum Message {
+    Run(Job),
+    Stop,
+}
+
+const BATCH: usize = 256;
+
+impl Dispatcher {
+    pub(crate) fn start() -> io::Result<Arc<Dispatcher>> {
+        exit::watch();
+        let dispatcher = Arc::new(Dispatcher {
+            jobs: Queue::new(),
+            thread: Mutex::new(None),
+            stopped: Mutex::new(false),
+            stop: Condvar::new(),
+        });
+        let runner = dispatcher.clone();
+        let thread = signal::blocked(|| {
+            std::thread::Builder::new().name("target-cb-0".to_owned()).stack_size(super::threads::STACK_SIZE).spawn(
+                move || {
+                    IS_DISPATCHER.set(true);
+                    runner.run();
+                },
+            )
+        })?;
+        *lock(&dispatcher.thread) = Some(thread);
+        Ok(dispatcher)
+    }
+
+    /// Has `job` run after those before it. After [`Dispatcher::stop`] nothing runs any more.
+    pub(crate) fn submit(&self, job: Job) {
+        let _ = self.jobs.push(Message::Run(job));
+    }
+
+    /// Runs what has been submitted so far, then ends the thread. False if that is not done by `deadline`.
+    pub(crate) fn stop(&self, deadline: Instant) -> bool {
+        let _ = self.jobs.push(Message::Stop);
+        let mut stopped = lock(&self.stopped);
+        while !*stopped {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            stopped = self.stop.wait_timeout(stopped, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        drop(stopped);
+        if let Some(thread) = lock(&self.thread).take() {
+            let _ = thread.join();
+        }
+        true
+    }
+
+    fn run(&self) {
+        let mut batch = Vec::with_capacity(BATCH);
+        'all: while self.jobs.take(&mut batch, BATCH, None) {
+            for message in batch.drain(..) {
+                match message {
+                    Message::Run(job) => run(job),
+                    Message::Stop => break 'all,
+                }
+            }
+        }
+        drop(self.jobs.close());
+        *lock(&self.stopped) = true;
+        self.stop.notify_all();
+    }
+}
+
+fn run(job: Job) {
+    let Some(_pass) = GATE.enter() else {
+        // The process is exiting. The job's memory stays: nothing of the host may be touched any more.
+        std::mem::forget(job);
+        return;
+    };
+    if catch_unwind(AssertUnwindSafe(job)).is_err() {
+        ::log::error!(target: "target_sdk::runtime", "a bug in target-sdk: the dispatcher caught a panic");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
+    #[test]
+    fn runs_everything_in_order_then_stops() {
+        let dispatcher = Dispatcher::start().unwrap();
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        for n in 0..1000 {
+            let seen = seen.clone();
+            dispatcher.submit(Box::new(move || {
+                assert!(is_current());
+                lock(&seen).push(n);
+            }));
+        }
+        dispatcher.submit(Box::new(|| panic!("contained")));
+        assert!(dispatcher.stop(Instant::now() + Duration::from_secs(10)));
+        assert_eq!(*lock(&seen), Vec::from_iter(0..1000));
+        assert!(!is_current());
+    }
+
+    #[test]
+    fn stop_gives_up_on_a_callback_that_does_not_return() {
+        let dispatcher = Dispatcher::start().unwrap();
+        let (free, stuck) = std::sync::mpsc::channel::<()>();
+        let runs = Arc::new(AtomicUsize::new(0));
+        let counter = runs.clone();
+        dispatcher.submit(Box::new(move || {
+            counter.fetch_add(1, Ordering::SeqCst);
+            let _ = stuck.recv();
+        }));
+        assert!(!dispatcher.stop(Instant::now() + Duration::from_millis(30)));
+        drop(free);
+        assert!(dispatcher.stop(Instant::now() + Duration::from_secs(10)));
+        assert_eq!(runs.load(Ordering::SeqCst), 1);
+    }
+}

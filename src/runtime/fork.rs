@@ -1,0 +1,93 @@
+//! Fork epochs. A child process must not touch what it inherited: locks may be held by threads that do not exist there.
+//!
+//! Everything mutable therefore hangs on a [`PerProcess`], which gives the child a new value and leaks the parent's. The
+//! child handler of `pthread_atfork` touches atomics only.
+
+use std::sync::Once;
+use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
+
+use super::exit;
+
+/// How many forks lie between this process and the one that loaded the library.
+static EPOCH: AtomicU32 = AtomicU32::new(0);
+static WATCH: Once = Once::new();
+
+extern "C" fn in_child() {
+    EPOCH.fetch_add(1, Ordering::SeqCst);
+    exit::GATE.reopen();
+}
+
+/// The epoch of this process.
+pub(crate) fn epoch() -> u32 {
+    EPOCH.load(Ordering::Acquire)
+}
+
+fn watch() {
+    WATCH.call_once(|| {
+        // SAFETY: `in_child` is a function of this library, which stays mapped (`-z nodelete`), and only touches atomics.
+        unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
+    });
+}
+
+/// A lazily made value that a forked child does not share with its parent. Meant for statics.
+pub(crate) struct PerProcess<T> {
+    current: AtomicPtr<Owned<T>>,
+}
+
+struct Owned<T> {
+    epoch: u32,
+    value: T,
+}
+
+impl<T: Sync + Send> PerProcess<T> {
+    pub(crate) const fn new() -> PerProcess<T> {
+        PerProcess { current: AtomicPtr::new(std::ptr::null_mut()) }
+    }
+
+    /// The value of this process, if it has been made.
+    pub(crate) fn peek(&self) -> Option<&T> {
+        let pointer = self.current.load(Ordering::Acquire);
+        // SAFETY: the pointer is null or came from `Box::into_raw` in `get`, and a published value is never freed.
+        let owned = unsafe { pointer.as_ref() }?;
+        (owned.epoch == epoch()).then_some(&owned.value)
+    }
+
+    /// The value of this process, made by `make` if need be.
+    #[allow(clippy::disallowed_methods)] // Box::from_raw: takes back what was never published
+    pub(crate) fn get(&self, make: impl FnOnce(u32) -> T) -> &T {
+        if let Some(value) = self.peek() {
+            return value;
+        }
+        watch();
+        let seen = self.current.load(Ordering::Acquire);
+        let epoch = epoch();
+        let made = Box::into_raw(Box::new(Owned { epoch, value: make(epoch) }));
+        // Another thread may have been first; its value is then as good as ours.
+        let winner = match self.current.compare_exchange(seen, made, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => made,
+            Err(other) => {
+                // SAFETY: `made` came from `Box::into_raw` above and nobody else has seen it.
+                drop(unsafe { Box::from_raw(made) });
+                other
+            }
+        };
+        // SAFETY: `winner` was published by this or another thread and is never freed.
+        unsafe { &(*winner).value }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn racing_threads_get_one_value() {
+        static VALUE: PerProcess<std::thread::ThreadId> = PerProcess::new();
+        assert!(VALUE.peek().is_none());
+        let seen: std::collections::HashSet<_> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(|| *VALUE.get(|_| std::thread::current().id()))).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert_eq!(seen.len(), 1);
+    }
+}

@@ -1,0 +1,234 @@
+//! The one completion primitive: a queue that threads wait on, or that a host's event loop watches through a descriptor.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::RawFd;
+use std::sync::{Condvar, Mutex};
+use std::time::{Duration, Instant};
+
+use once_cell::sync::OnceCell;
+
+use super::lock;
+use super::wake::WakeFd;
+
+/// Many producers, many consumers, first in first out.
+pub(crate) struct Queue<T> {
+    state: Mutex<State<T>>,
+    arrived: Condvar,
+    /// Made when the host first asks for it. Readable exactly while `items` is not empty or `woken` is set.
+    fd: OnceCell<WakeFd>,
+}
+
+struct State<T> {
+    items: VecDeque<T>,
+    waiting: usize,
+    woken: bool,
+    closed: bool,
+}
+
+impl<T> State<T> {
+    fn signalled(&self) -> bool {
+        !self.items.is_empty() || self.woken
+    }
+}
+
+impl<T> Queue<T> {
+    pub(crate) fn new() -> Queue<T> {
+        Queue {
+            state: Mutex::new(State { items: VecDeque::new(), waiting: 0, woken: false, closed: false }),
+            arrived: Condvar::new(),
+            fd: OnceCell::new(),
+        }
+    }
+
+    /// Appends `item`; gives it back when the queue is closed.
+    pub(crate) fn push(&self, item: T) -> Result<(), T> {
+        let mut state = lock(&self.state);
+        if state.closed {
+            return Err(item);
+        }
+        if !state.signalled() {
+            self.raise();
+        }
+        state.items.push_back(item);
+        if state.waiting > 0 {
+            self.arrived.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Moves up to `max` items into `out`. Waits until there is one, the queue is woken or closed, or `timeout` has
+    /// passed (`None`: no limit). Returns false once the queue is closed and empty.
+    pub(crate) fn take(&self, out: &mut Vec<T>, max: usize, timeout: Option<Duration>) -> bool {
+        let mut state = lock(&self.state);
+        // A deadline that the clock cannot express is no deadline.
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        while !state.signalled() && !state.closed {
+            let left = match (timeout, deadline) {
+                (Some(_), Some(deadline)) => match deadline.checked_duration_since(Instant::now()) {
+                    Some(left) if !left.is_zero() => Some(left),
+                    _ => break,
+                },
+                _ => None,
+            };
+            state.waiting += 1;
+            state = match left {
+                Some(left) => {
+                    self.arrived.wait_timeout(state, left).unwrap_or_else(std::sync::PoisonError::into_inner).0
+                }
+                None => self.arrived.wait(state).unwrap_or_else(std::sync::PoisonError::into_inner),
+            };
+            state.waiting -= 1;
+        }
+        let was_signalled = state.signalled();
+        let count = max.min(state.items.len());
+        out.extend(state.items.drain(..count));
+        state.woken = false;
+        if was_signalled && !state.signalled() {
+            self.lower();
+        } else if state.signalled() && state.waiting > 0 {
+            self.arrived.notify_one(); // more than this consumer could take
+        }
+        !(state.closed && state.items.is_empty() && out.is_empty())
+    }
+
+    /// Makes one waiting (or the next) `take` return at once.
+    pub(crate) fn wake(&self) {
+        let mut state = lock(&self.state);
+        if !state.signalled() {
+            self.raise();
+        }
+        state.woken = true;
+        self.arrived.notify_one();
+    }
+
+    /// Refuses new items and wakes everybody; returns what was left.
+    pub(crate) fn close(&self) -> Vec<T> {
+        let mut state = lock(&self.state);
+        state.closed = true;
+        if state.signalled() {
+            self.lower();
+        }
+        state.woken = false;
+        self.arrived.notify_all();
+        std::mem::take(&mut state.items).into()
+    }
+
+    #[cfg(test)]
+    fn len(&self) -> usize {
+        lock(&self.state).items.len()
+    }
+
+    /// The descriptor, made now if it was not.
+    pub(crate) fn fd(&self) -> io::Result<RawFd> {
+        let state = lock(&self.state);
+        let fd = self.fd.get_or_try_init(|| {
+            let fd = WakeFd::new()?;
+            if state.signalled() {
+                fd.raise();
+            }
+            Ok::<_, io::Error>(fd)
+        })?;
+        Ok(fd.raw())
+    }
+
+    fn raise(&self) {
+        if let Some(fd) = self.fd.get() {
+            fd.raise();
+        }
+    }
+
+    fn lower(&self) {
+        if let Some(fd) = self.fd.get() {
+            fd.lower();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    fn readable(fd: RawFd) -> bool {
+        let mut poll = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+        // SAFETY: one live pollfd.
+        unsafe { libc::poll(&mut poll, 1, 0) == 1 }
+    }
+
+    #[test]
+    fn descriptor_is_readable_exactly_while_something_waits() {
+        let queue = Queue::new();
+        queue.push(1).unwrap();
+        let fd = queue.fd().unwrap();
+        assert!(readable(fd), "made after the first item");
+        queue.push(2).unwrap();
+        let mut out = Vec::new();
+        queue.take(&mut out, 1, Some(Duration::ZERO));
+        assert!(readable(fd), "one item is left");
+        queue.take(&mut out, 9, Some(Duration::ZERO));
+        assert_eq!(out, [1, 2]);
+        assert!(!readable(fd));
+        queue.wake();
+        assert!(readable(fd));
+        queue.take(&mut out, 9, None);
+        assert!(!readable(fd));
+        queue.push(4).unwrap();
+        assert_eq!(queue.close(), [4]);
+        assert!(!readable(fd));
+        assert_eq!(queue.push(5), Err(5));
+        // SAFETY: asks for the flags of a live descriptor.
+        assert_ne!(unsafe { libc::fcntl(fd, libc::F_GETFD) } & libc::FD_CLOEXEC, 0);
+    }
+
+    #[test]
+    fn every_item_is_seen_once() {
+        const PRODUCERS: u64 = 4;
+        const EACH: u64 = 20_000;
+        let queue = Arc::new(Queue::new());
+        let (sum, count) = (AtomicU64::new(0), AtomicU64::new(0));
+        std::thread::scope(|scope| {
+            let consumers: Vec<_> = (0..4)
+                .map(|_| {
+                    scope.spawn(|| {
+                        let mut out = Vec::new();
+                        while queue.take(&mut out, 7, None) {
+                            count.fetch_add(out.len() as u64, Ordering::Relaxed);
+                            sum.fetch_add(out.drain(..).sum::<u64>(), Ordering::Relaxed);
+                        }
+                    })
+                })
+                .collect();
+            let producers: Vec<_> = (0..PRODUCERS)
+                .map(|producer| {
+                    let queue = &queue;
+                    scope.spawn(move || (0..EACH).for_each(|item| queue.push(producer * EACH + item).unwrap()))
+                })
+                .collect();
+            producers.into_iter().for_each(|producer| producer.join().unwrap());
+            while queue.len() > 0 {
+                std::thread::yield_now();
+            }
+            assert!(queue.close().is_empty());
+            consumers.into_iter().for_each(|consumer| consumer.join().unwrap());
+        });
+        let total = PRODUCERS * EACH;
+        assert_eq!(count.into_inner(), total);
+        assert_eq!(sum.into_inner(), total * (total - 1) / 2);
+    }
+
+    #[test]
+    fn waits_are_bounded() {
+        let queue = Queue::<u8>::new();
+        let started = Instant::now();
+        assert!(queue.take(&mut Vec::new(), 1, Some(Duration::from_millis(30))));
+        assert!(started.elapsed() >= Duration::from_millis(30));
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| queue.take(&mut Vec::new(), 1, Some(Duration::MAX)));
+            std::thread::sleep(Duration::from_millis(10));
+            queue.wake();
+            assert!(waiting.join().unwrap());
+        });
+    }
+}

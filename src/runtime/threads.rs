@@ -1,0 +1,68 @@
+//! The threads of the library: tokio's workers and the dispatcher. Made when first needed, shared by all clients.
+
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use tokio::runtime::{Builder, Handle, Runtime};
+
+use super::dispatcher::Dispatcher;
+use super::{lock, signal};
+
+/// Stack of each thread. Unoptimised builds need more.
+pub(crate) const STACK_SIZE: usize = if cfg!(debug_assertions) { 2 << 20 } else { 512 << 10 };
+
+/// Running threads.
+pub(crate) struct Threads {
+    runtime: Mutex<Option<Runtime>>,
+    handle: Handle,
+    dispatcher: Arc<Dispatcher>,
+}
+
+impl Threads {
+    pub(crate) fn start(workers: usize) -> io::Result<Threads> {
+        let runtime = signal::blocked(|| {
+            Builder::new_multi_thread()
+                .worker_threads(workers)
+                .max_blocking_threads(4)
+                .thread_name("target-io")
+                .thread_stack_size(STACK_SIZE)
+                .on_thread_start(|| {
+                    signal::block_all();
+                })
+                .enable_io()
+                .enable_time()
+                .build()
+        })?;
+        let handle = runtime.handle().clone();
+        Ok(Threads { runtime: Mutex::new(Some(runtime)), handle, dispatcher: Dispatcher::start()? })
+    }
+
+    pub(crate) fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    pub(crate) fn dispatcher(&self) -> &Arc<Dispatcher> {
+        &self.dispatcher
+    }
+
+    /// Ends all threads; tasks are dropped, callbacks that are due still run. Must not be called on one of the threads.
+    /// False if a callback has not returned by `deadline`: then its thread stays.
+    pub(crate) fn stop(&self, deadline: Instant) -> bool {
+        if let Some(runtime) = lock(&self.runtime).take() {
+            // Workers end within the poll they are in; what is waited for here is that, not tasks.
+            let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(50));
+            runtime.shutdown_timeout(left);
+        }
+        self.dispatcher.stop(deadline)
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        // Reached without `stop` only when starting failed half-way; never block there.
+        if let Some(runtime) = lock(&self.runtime).take() {
+            runtime.shutdown_background();
+        }
+    }
+}
