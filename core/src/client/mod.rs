@@ -1,9 +1,22 @@
 //! One Target client: its life cycle, limits, ready state and events; chooses between delivery and decisioning.
 
+// The client that joins these comes with the parts that they serve.
+#[allow(dead_code)]
+mod events;
+#[allow(dead_code)]
+mod life;
+#[allow(dead_code)]
+mod limits;
+#[allow(dead_code)]
+mod stats;
+
 use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
+pub use self::limits::Admission;
+use self::limits::Limits;
+use crate::config::Config;
 use crate::env::Environment;
 use crate::error::{Error, Result};
 
@@ -11,6 +24,7 @@ use crate::error::{Error, Result};
 #[derive(Clone)]
 pub struct Client {
     environment: Environment,
+    limits: Limits,
 }
 
 /// Life cycle of a client.
@@ -67,11 +81,6 @@ pub enum Call {
     Pending(Pin<Box<dyn Future<Output = Result<Answer>> + Send>>),
 }
 
-/// The right to have one call in flight or waiting; returned when dropped. Keep it until the host has the answer.
-pub struct Admission {
-    _private: (),
-}
-
 /// Outcome of a flush or close, of everything accepted before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FlushReport {
@@ -86,8 +95,9 @@ pub struct FlushReport {
 impl Client {
     /// Validates `config_json` and prepares a client. Nothing runs until [`Client::start`].
     pub fn new(config_json: &str, environment: Environment) -> Result<Client> {
-        let _ = config_json;
-        Ok(Client { environment })
+        let config = Config::parse(config_json)?;
+        let limits = Limits::new(config.max_in_flight, config.max_queued);
+        Ok(Client { environment, limits })
     }
 
     /// Starts background work: artifact, polling, readiness, notifications. Events may come from now on.
@@ -97,7 +107,7 @@ impl Client {
 
     /// Takes a place for one call: `QueueFull` or `Closed` when there is none.
     pub fn admit(&self) -> Result<Admission> {
-        Ok(Admission { _private: () })
+        self.limits.admit()
     }
 
     /// Begins a call. `timeout` (default: the configured one) counts from `accepted`, when the host made the call.
@@ -140,7 +150,9 @@ impl Client {
     }
 
     /// Refuses new calls from now on.
-    pub fn begin_close(&self) {}
+    pub fn begin_close(&self) {
+        self.limits.begin_close();
+    }
 
     /// Stops all background work at once; state becomes `Closed`. Idempotent.
     pub fn shut(&self) {}
