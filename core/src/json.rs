@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, MapAccess, SeqAccess, Visitor};
 pub use serde_json::Number;
 
 use crate::error::{Error, ErrorKind};
@@ -331,6 +331,26 @@ impl<'a> Object<'a> {
     pub fn remove(&mut self, key: &str) -> Option<Json<'a>> {
         let at = self.0.iter().position(|(name, _)| name == key)?;
         Some(self.0.remove(at).1)
+    }
+
+    /// An object without members and with room for `capacity`.
+    pub(crate) fn with_capacity(capacity: usize) -> Object<'a> {
+        Object(Vec::with_capacity(capacity))
+    }
+
+    /// Appends a member whose key is known not to be there yet.
+    pub(crate) fn push(&mut self, key: impl Into<Cow<'a, str>>, value: impl Into<Json<'a>>) {
+        self.0.push((key.into(), value.into()));
+    }
+
+    /// The members in document order, with keys that can be cloned without copying their text.
+    pub(crate) fn members(&self) -> &[(Cow<'a, str>, Json<'a>)] {
+        &self.0
+    }
+
+    /// The members, to be changed or removed in place. The caller keeps keys unique.
+    pub(crate) fn members_mut(&mut self) -> &mut Vec<(Cow<'a, str>, Json<'a>)> {
+        &mut self.0
     }
 
     /// Appends the object as compact JSON.
