@@ -41,8 +41,7 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub(crate) fn new(id: u64, peer: std::net::SocketAddr, http2: bool, socket: &Socket) -> Connection {
-        let reset = Arc::clone(&socket.reset);
+    pub(crate) fn new(id: u64, peer: std::net::SocketAddr, http2: bool, reset: Arc<AtomicBool>) -> Connection {
         Connection { id, peer, http2, takeover: Mutex::default(), wake: Notify::new(), reset }
     }
 
@@ -103,6 +102,11 @@ impl Socket {
     pub(crate) fn new(tcp: TcpStream, open: Arc<AtomicU64>) -> Socket {
         open.fetch_add(1, Ordering::Relaxed);
         Socket { tcp, reset: Arc::default(), open }
+    }
+
+    /// Set it, and the connection will end with a reset.
+    pub(crate) fn reset_switch(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.reset)
     }
 }
 

@@ -303,7 +303,8 @@ mod tests {
         assert_eq!(rule.target, Target::Delivery);
         assert_eq!(rule.fault, Some(Fault::Redirect("http://127.0.0.1:1/x?a=b".to_owned())));
         assert_eq!(FaultRule::parse("retry-after:7:1").unwrap().fault, Some(Fault::RetryAfter(7)));
-        for wrong in ["", "rest", "status", "status:99", "status:abc", "reset:0", "reset:x", "moon=reset", "redirect:"] {
+        for wrong in ["", "rest", "status", "status:99", "status:abc", "reset:0", "reset:x", "moon=reset", "redirect:"]
+        {
             assert!(FaultRule::parse(wrong).is_err(), "{wrong}");
         }
         assert!(FaultRule::parse_name("reset:2").unwrap_err().contains("times"));

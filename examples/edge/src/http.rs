@@ -61,11 +61,26 @@ pub(crate) fn fingerprint(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
+/// Why a request is not served.
+pub(crate) struct Refusal {
+    pub(crate) status: StatusCode,
+    pub(crate) message: String,
+}
+
+impl Refusal {
+    pub(crate) fn invalid(message: impl Into<String>) -> Refusal {
+        Refusal { status: StatusCode::BAD_REQUEST, message: message.into() }
+    }
+
+    pub(crate) fn failed(message: impl Into<String>) -> Refusal {
+        Refusal { status: StatusCode::INTERNAL_SERVER_ERROR, message: message.into() }
+    }
+}
+
 /// Random bytes; without a random source of the system there are no identifiers, so nothing can be answered.
-pub(crate) fn random() -> Result<[u8; 16], Answer> {
+pub(crate) fn random() -> Result<[u8; 16], Refusal> {
     let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes)
-        .map_err(|_| error(StatusCode::INTERNAL_SERVER_ERROR, "the system gives no random numbers"))?;
+    getrandom::fill(&mut bytes).map_err(|_| Refusal::failed("the system gives no random numbers"))?;
     Ok(bytes)
 }
 

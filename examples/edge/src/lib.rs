@@ -23,4 +23,4 @@ mod tls;
 mod validate;
 mod watched;
 
-pub use server::Edge;
+pub use server::{Edge, until_told_to_stop};

@@ -73,7 +73,9 @@ pub(crate) async fn misbehave(
             if connection.http2 {
                 over_http2(&fault, connection, correct, body)
             } else {
-                over_http1(&fault, connection, &correct, &body).await
+                connection.take_over(over_http1(&fault, &correct, &body));
+                drop(correct);
+                pending().await
             }
         }
     }
@@ -92,21 +94,19 @@ pub(crate) fn with_status(code: u16) -> Answer {
     }
 }
 
-async fn over_http1(fault: &Fault, connection: &Connection, correct: &Answer, body: &Bytes) -> Answer {
+fn over_http1(fault: &Fault, correct: &Answer, body: &Bytes) -> Vec<Step> {
     let half = body.len() / 2;
     let whole = head(correct, body.len());
     let joined = |head: &[u8], body: &[u8]| Bytes::from([head, body].concat());
     let (sent, _) = body.split_at(half);
-    let steps = match fault {
+    match fault {
         Fault::Slow => vec![Step::Trickle(joined(&whole, body))],
         Fault::Truncate => vec![Step::Write(joined(&whole, sent))],
         Fault::WrongLength => vec![Step::Write(joined(&head(correct, half), body)), Step::Drain],
         Fault::HalfClose => vec![Step::Write(joined(&whole, sent)), Step::Fin, Step::Drain],
         Fault::DropAfterHead => vec![Step::Write(Bytes::from(whole))],
         _ => vec![Step::Write(joined(&whole, body))],
-    };
-    connection.take_over(steps);
-    pending().await
+    }
 }
 
 /// The head of an HTTP/1.1 answer that promises `length` bytes.
