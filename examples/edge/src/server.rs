@@ -1,7 +1,6 @@
 //! The listener: accepts, speaks TLS and HTTP, and gives connections away to faults.
 
 use std::convert::Infallible;
-use std::future::pending;
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
