@@ -24,7 +24,8 @@ fn built() -> PathBuf {
 }
 
 fn compile(arguments: &[&str]) {
-    let status = Command::new("cc").args(["-std=c99", "-Wall", "-Wextra", "-Werror"]).args(arguments).status().expect("cc");
+    let status =
+        Command::new("cc").args(["-std=c99", "-Wall", "-Wextra", "-Werror"]).args(arguments).status().expect("cc");
     assert!(status.success(), "cc {arguments:?}");
 }
 
@@ -249,13 +250,7 @@ fn conformance_cases_through_the_c_api() {
         &format!("-L{}", path(&built())),
         "-ltarget_sdk",
     ]);
-    compile(&[
-        "-shared",
-        "-fPIC",
-        &path(&root.join("tests/e2e/frozen_clock.c")),
-        "-o",
-        &path(&programs.clock),
-    ]);
+    compile(&["-shared", "-fPIC", &path(&root.join("tests/e2e/frozen_clock.c")), "-o", &path(&programs.clock)]);
     let geo = Geo::start();
     let (mut passed, mut failures) = (0, Vec::new());
     let mut suites: Vec<_> = fs::read_dir(data.join("suites")).unwrap().map(|entry| entry.unwrap().path()).collect();
