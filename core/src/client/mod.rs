@@ -8,6 +8,8 @@ mod life;
 #[allow(dead_code)]
 mod limits;
 #[allow(dead_code)]
+mod notifier;
+#[allow(dead_code)]
 mod stats;
 
 use std::future::Future;
