@@ -92,11 +92,11 @@ pub(crate) struct Outgoing {
 
 /// Sends a letter. Waiting measurements travel with it: the sender of the request takes them, and keeps them if it fails.
 /// Has its own deadline; when dropped, it ends the I/O.
-pub(crate) type Send = Arc<dyn Fn(Outgoing) -> Sending + std::marker::Send + Sync>;
+pub(crate) type SendLetter = Arc<dyn Fn(Outgoing) -> Sending + Send + Sync>;
 /// A letter on its way.
-pub(crate) type Sending = Pin<Box<dyn Future<Output = Result<()>> + std::marker::Send>>;
+pub(crate) type Sending = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
 /// How many measurements wait to be sent. Called under the notifier's lock: must not call the notifier.
-pub(crate) type PendingTelemetry = Arc<dyn Fn() -> usize + std::marker::Send + Sync>;
+pub(crate) type PendingTelemetry = Arc<dyn Fn() -> usize + Send + Sync>;
 
 /// Sizes and times of the queue.
 #[derive(Clone, Debug)]
@@ -161,7 +161,7 @@ struct Inner {
     wake: Notify,
     /// Whether a few more measurements change nothing.
     expects_telemetry: AtomicBool,
-    send: Send,
+    send: SendLetter,
     pending_telemetry: PendingTelemetry,
     random: Arc<dyn Random>,
     events: Events,
@@ -173,7 +173,7 @@ impl Notifier {
         settings: Settings,
         environment: &Environment,
         events: Events,
-        send: Send,
+        send: SendLetter,
         pending_telemetry: PendingTelemetry,
     ) -> Notifier {
         let inner = Arc::new(Inner {

@@ -26,17 +26,13 @@ struct Bench {
 }
 
 /// A notifier whose requests `answer` answers after `takes`.
-fn bench(
-    settings: Settings,
-    takes: Duration,
-    answer: impl Fn(&Seen) -> Result<()> + std::marker::Send + Sync + 'static,
-) -> Bench {
+fn bench(settings: Settings, takes: Duration, answer: impl Fn(&Seen) -> Result<()> + Send + Sync + 'static) -> Bench {
     let environment = Environment::system(runtime());
     let (events, told) = recorded();
     let seen = Arc::new(Mutex::new(Vec::new()));
     let telemetry = Arc::new(AtomicUsize::new(0));
     let (list, pending, answer) = (seen.clone(), telemetry.clone(), Arc::new(answer));
-    let send: Send = Arc::new(move |outgoing: Outgoing| {
+    let send: SendLetter = Arc::new(move |outgoing: Outgoing| {
         let (list, pending, answer) = (list.clone(), pending.clone(), answer.clone());
         let seen = Seen {
             request_id: outgoing.letter.request_id.clone(),
