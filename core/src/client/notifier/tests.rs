@@ -268,6 +268,27 @@ async fn a_flush_waits_for_what_came_before_it_only() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_flush_is_not_ended_by_what_came_later() {
+    let start = Instant::now();
+    let bench = bench(Settings::default(), AT_ONCE, move |seen| {
+        let down = seen.session.as_deref() == Some("early") && seen.at - start < Duration::from_secs(10);
+        if down { Err(unavailable()) } else { Ok(()) }
+    });
+    bench.push("early", 0..2);
+    let notifier = bench.notifier.clone();
+    let flush = tokio::spawn(async move { notifier.flush(MINUTE * 5).await });
+    tokio::task::yield_now().await;
+    for n in 2..20 {
+        bench.push("late", n..n + 1);
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    assert_eq!(bench.number("delivered"), 18);
+    assert!(!flush.is_finished());
+    assert_eq!(flush.await.unwrap(), report(2, 0, 0));
+    assert!(start.elapsed() >= Duration::from_secs(10));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_flush_that_is_given_up_leaves_the_queue_intact() {
     let bench = bench(Settings::default(), Duration::from_secs(5), |_| Ok(()));
     bench.push("s", 0..3);
