@@ -122,6 +122,13 @@ impl Queue {
         (self.queued, self.bytes)
     }
 
+    /// Whether nothing stays behind of what has an outcome.
+    #[cfg(test)]
+    pub(super) fn holds_nothing(&self) -> bool {
+        let batches = self.gathering.len() + self.retries.len() + self.sending.len();
+        batches + self.open.len() + self.flushes.len() + self.queued + self.bytes == 0
+    }
+
     /// Takes all notifications or none. `Ok(true)`: the sender has to look.
     pub(super) fn push(
         &mut self,
