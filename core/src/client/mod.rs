@@ -4,6 +4,7 @@ mod call;
 mod events;
 mod life;
 mod limits;
+mod notifier;
 mod stats;
 
 use std::future::Future;
