@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, MapAccess, SeqAccess, Visitor};
 pub use serde_json::Number;
 
 use crate::error::{Error, ErrorKind};
@@ -87,6 +87,12 @@ pub fn parse<'a>(text: &'a str, limits: &Limits) -> Result<Json<'a>, Error> {
 /// Appends `text` as a JSON string, quotes included.
 pub fn write_str(out: &mut String, text: &str) {
     out.push('"');
+    write_escaped(out, text);
+    out.push('"');
+}
+
+/// Appends `text` as it stands inside a JSON string: escaped, without quotes.
+pub fn write_escaped(out: &mut String, text: &str) {
     let mut clean = 0;
     for (at, byte) in text.bytes().enumerate() {
         let escape = match byte {
@@ -111,7 +117,6 @@ pub fn write_str(out: &mut String, text: &str) {
         clean = at + 1;
     }
     out.push_str(&text[clean..]);
-    out.push('"');
 }
 
 /// Appends an integer.

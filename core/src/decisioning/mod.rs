@@ -1,1 +1,5 @@
 //! decisioning
+#![allow(dead_code)]
+mod coerce;
+mod logic;
+mod value;
