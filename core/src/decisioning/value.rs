@@ -51,8 +51,6 @@ struct Size {
 pub(crate) struct TooLarge;
 
 impl<'a> Value<'a> {
-    pub(crate) const EMPTY: Value<'static> = Value::String(Cow::Borrowed(""));
-
     pub(crate) fn text(text: &'a str) -> Value<'a> {
         Value::String(Cow::Borrowed(text))
     }
