@@ -149,6 +149,12 @@ fn array_index(token: &str) -> Option<usize> {
 /// Appends `text` as a JSON string, quotes included.
 pub fn write_str(out: &mut String, text: &str) {
     out.push('"');
+    write_escaped(out, text);
+    out.push('"');
+}
+
+/// Appends `text` as it stands inside a JSON string: escaped, without quotes.
+pub fn write_escaped(out: &mut String, text: &str) {
     let mut clean = 0;
     for (at, byte) in text.bytes().enumerate() {
         let escape = match byte {
@@ -173,7 +179,6 @@ pub fn write_str(out: &mut String, text: &str) {
         clean = at + 1;
     }
     out.push_str(&text[clean..]);
-    out.push('"');
 }
 
 /// Appends an integer.
