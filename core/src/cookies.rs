@@ -117,7 +117,7 @@ pub fn write_target_cookie(out: &mut String, session_id: &str, tnt_id: Option<&s
     }
     out.push_str("\",\"maxAge\":");
     let age_ms = i128::from(last) * 1000 - i128::from(now_ms);
-    let age = (age_ms.unsigned_abs() + 999) / 1000;
+    let age = age_ms.unsigned_abs().div_ceil(1000);
     json::write_int(out, i64::try_from(age).unwrap_or(i64::MAX));
     out.push('}');
 }

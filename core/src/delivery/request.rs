@@ -453,11 +453,11 @@ fn mode(given: Option<Json<'_>>) -> Option<Json<'_>> {
         return None;
     }
     if let Some(Json::Array(mboxes)) = mode.get_mut("mboxes") {
-        for (position, mbox) in (0..).zip(mboxes) {
-            if let Json::Object(mbox) = mbox {
-                if mbox.get("index").is_none() {
-                    mbox.push("index", Json::from(position as i64));
-                }
+        for (position, mbox) in (0_i64..).zip(mboxes) {
+            if let Json::Object(mbox) = mbox
+                && mbox.get("index").is_none()
+            {
+                mbox.push("index", position);
             }
         }
     }
