@@ -69,13 +69,10 @@ impl<'a> TargetCookie<'a> {
                 ignored("not three fields");
                 continue;
             };
-            match expiry.trim().parse::<f64>() {
-                Ok(expiry) if expiry.is_finite() => {
-                    if expiry < now as f64 {
-                        continue;
-                    }
-                }
-                _ => {
+            match is_over(expiry.trim(), now) {
+                Some(false) => {}
+                Some(true) => continue,
+                None => {
                     ignored("its expiry is not a number");
                     continue;
                 }
@@ -93,6 +90,14 @@ impl<'a> TargetCookie<'a> {
         }
         cookie
     }
+}
+
+/// Whether the time has passed; `None` if it is no number.
+fn is_over(expiry: &str, now: i64) -> Option<bool> {
+    if let Ok(expiry) = expiry.parse::<i64>() {
+        return Some(expiry < now);
+    }
+    expiry.parse::<f64>().ok().filter(|expiry| expiry.is_finite()).map(|expiry| expiry < now as f64)
 }
 
 fn ignored(why: &str) {

@@ -87,6 +87,13 @@ pub fn parse<'a>(text: &'a str, limits: &Limits) -> Result<Json<'a>, Error> {
 /// Appends `text` as a JSON string, quotes included.
 pub fn write_str(out: &mut String, text: &str) {
     out.push('"');
+    // nearly all text needs no escapes, and this loop without branches is several times faster than the one below
+    let escapes = text.bytes().fold(false, |found, byte| found | (byte < 0x20) | (byte == b'"') | (byte == b'\\'));
+    if !escapes {
+        out.push_str(text);
+        out.push('"');
+        return;
+    }
     let mut clean = 0;
     for (at, byte) in text.bytes().enumerate() {
         let escape = match byte {

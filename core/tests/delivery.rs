@@ -33,9 +33,9 @@ impl Random for Numbered {
 }
 
 const MADE: [(&str, &str); 3] = [
-    ("<sessionId>", "11111111111141119111111111111111"),
-    ("<requestId>", "2222222222224222a222222222222222"),
-    ("<sdid>", "3333333333333333-3333333333333333"),
+    ("<requestId>", "11111111111141119111111111111111"),
+    ("<sdid>", "2222222222222222-2222222222222222"),
+    ("<sessionId>", "3333333333334333b333333333333333"),
 ];
 
 fn config(keys: &Value) -> Config {
@@ -256,7 +256,30 @@ fn an_owned_request_is_the_same() {
     owned.visitor.write_state(&mut owned_state, "ORG");
     assert_eq!((owned.body(&[]), owned.session_id.as_ref(), owned_state), (body, session.as_str(), state));
     assert_eq!(owned.cluster.as_deref(), Some("28"));
-    assert_eq!(owned.entropy, [0x44; 16]);
+}
+
+#[test]
+fn a_visitor_without_id_comes_with_bytes_for_one() {
+    let entropy = |options: &str| {
+        let options = parse_options(options, Purpose::Offers, true).unwrap();
+        prepare(options, &acme(), None, NOW, &Numbered).unwrap().entropy
+    };
+    for (options, expected) in [
+        (r#"{"request":{"context":{}}}"#, Some([0x44; 16])),
+        (
+            r#"{"request":{"context":{}},"sessionId":"s","customerIds":{"crm":{"id":"u","authState":1}}}"#,
+            Some([0x44; 16]),
+        ),
+        (r#"{"request":{"id":{"tntId":""}}}"#, Some([0x44; 16])),
+        (r#"{"request":{"id":{"tntId":"t"}}}"#, None),
+        (r#"{"request":{"id":{"thirdPartyId":"t"}}}"#, None),
+        (r#"{"request":{"id":{"marketingCloudVisitorId":"t"}}}"#, None),
+        (r#"{"request":{"context":{}},"targetCookie":"PC#T#1999999999"}"#, None),
+        (r#"{"request":{"id":{"tntId":""}},"targetCookie":"PC#T#1999999999"}"#, Some([0x44; 16])),
+        (r#"{"request":{"context":{}},"visitorCookie":"MCMID|07"}"#, None),
+    ] {
+        assert_eq!(entropy(options), expected, "{options}");
+    }
 }
 
 /// JSON of any shape, with keys of the API among its keys so that it gets far.
