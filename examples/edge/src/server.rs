@@ -207,7 +207,7 @@ pub async fn until_told_to_stop(with_parent: bool) -> io::Result<()> {
         Ok::<_, io::Error>(())
     };
     #[cfg(not(unix))]
-    let terminate = pending::<io::Result<()>>();
+    let terminate = std::future::pending::<io::Result<()>>();
     let outcome = tokio::select! {
         _ = parent_gone => Ok(()),
         result = tokio::signal::ctrl_c() => result,
