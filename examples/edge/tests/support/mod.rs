@@ -1,5 +1,5 @@
 //! An edge in the test's own process, and a client that shows the bytes as they are.
-#![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(dead_code, unreachable_pub, reason = "each test file is a crate of its own and uses a part of it")]
 
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
