@@ -77,6 +77,32 @@ pub struct Status {
     pub not_modified: u64,
 }
 
+impl Status {
+    /// As a JSON object, for statistics.
+    pub fn json(&self) -> String {
+        let state = match self.state {
+            State::Waiting => "waiting",
+            State::Ready => "ready",
+            State::Failed => "failed",
+        };
+        let mut out = format!(
+            r#"{{"state":"{state}","polls":{},"failures":{},"downloads":{},"notModified":{}"#,
+            self.polls, self.failures, self.downloads, self.not_modified
+        );
+        for (key, age) in [("ageMs", self.age), ("lastPollAgeMs", self.last_poll_age)] {
+            if let Some(age) = age {
+                out.push_str(&format!(r#","{key}":{}"#, age.as_millis()));
+            }
+        }
+        if let Some(error) = &self.error {
+            out.push_str(",\"lastError\":");
+            crate::json::write_str(&mut out, error.message());
+        }
+        out.push('}');
+        out
+    }
+}
+
 /// A download as telemetry wants it.
 #[derive(Clone, Copy, Debug)]
 pub struct Download {

@@ -56,7 +56,7 @@ pub(crate) struct Letter {
 
 impl Letter {
     /// The letter as options of `sendNotifications`.
-    fn options_json(&self) -> String {
+    pub(crate) fn options_json(&self) -> String {
         let mut out = String::from("{");
         if let Some(origin) = &self.origin {
             out.push_str("\"sessionId\":");
