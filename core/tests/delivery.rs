@@ -14,9 +14,11 @@ use target_sdk_core::attributes;
 use target_sdk_core::config::{Config, DecisioningMethod, TlsRoots, TransportConfig};
 use target_sdk_core::cookies::{TargetCookie, write_target_cookie};
 use target_sdk_core::delivery::options::Purpose;
-use target_sdk_core::delivery::{Prepared, endpoint, parse_options, prepare};
+use target_sdk_core::delivery::{Prepared, Sent, endpoint, parse_options, prepare, response};
 use target_sdk_core::env::Random;
+use target_sdk_core::envelope::RawList;
 use target_sdk_core::error::{Error, ErrorKind};
+use target_sdk_core::transport::Timing;
 use target_sdk_core::visitor::VisitorCookie;
 
 const NOW: i64 = 1_700_000_000_000;
@@ -280,6 +282,70 @@ fn a_visitor_without_id_comes_with_bytes_for_one() {
     ] {
         assert_eq!(entropy(options), expected, "{options}");
     }
+}
+
+#[test]
+fn the_answer_becomes_an_envelope_and_a_telemetry_entry() {
+    let config = acme();
+    let sent = |options: &'static str, response: &str| {
+        let options = parse_options(options, Purpose::Offers, true).unwrap();
+        let prepared = prepare(options, &config, None, NOW, &Numbered).unwrap();
+        let sent = Sent {
+            delivered: response::read(200, response.as_bytes().to_vec()).unwrap(),
+            request: prepared.body(&[]),
+            attempts: 1,
+            execution: Duration::from_millis(12),
+            parsing: Duration::from_micros(250),
+            timing: Timing { response_size: 10, ..Timing::default() },
+        };
+        (prepared, sent)
+    };
+    let response = concat!(
+        r#"{"status":200,"id":{"tntId":"T.35_0"},"edgeHost":"mboxedge35.tt.omtrdc.net","telemetryServerToken":"tok","#,
+        r#""execute":{"mboxes":[{"name":"a","index":0,"options":[{"content":1.50,"responseTokens":{"n":12345678901234567890123}}],"#,
+        r#""analytics":{"payload":{"pe":"tnt","tnta":"x"}},"trace":{"t":1}},{"name":"b","index":1}]}}"#
+    );
+    let (prepared, answer) = sent(
+        r#"{"request":{"execute":{"mboxes":[{"name":"a"}]}},"sessionId":"S","decisioningMethod":"hybrid"}"#,
+        response,
+    );
+    let mut remote = RawList::new();
+    remote.push_text("a");
+    assert_eq!(
+        answer.envelope(&prepared, &config, NOW, &remote, &RawList::new()),
+        with_made_ids(format!(
+            concat!(
+                r#"{{"status":200,"request":{{"requestId":"<requestId>","context":{{"timeOffsetInMinutes":0,"channel":"web"}},"#,
+                r#""experienceCloud":{{"analytics":{{"supplementalDataId":"<sdid>","logging":"server_side"}}}},"#,
+                r#""execute":{{"mboxes":[{{"name":"a","index":0}}]}}}},"response":{},"#,
+                r#""targetCookie":{{"name":"mbox","value":"session#S#1700001860|PC#T.35_0#1763244800","maxAge":63244800}},"#,
+                r#""targetLocationHintCookie":{{"name":"mboxEdgeCluster","value":"35","maxAge":1860}},"#,
+                r#""visitorState":{{"ORG@AdobeOrg":{{"sdid":{{"supplementalDataIDCurrent":"<sdid>","#,
+                r#""supplementalDataIDCurrentConsumed":{{"payload:target-global-mbox":true}},"supplementalDataIDLastConsumed":{{}}}}}}}},"#,
+                r#""analyticsDetails":[{{"payload":{{"pe":"tnt","tnta":"x"}}}}],"responseTokens":[{{"n":12345678901234567890123}}],"#,
+                r#""trace":[{{"t":1}}],"meta":{{"decisioningMethod":"server-side","requestedDecisioningMethod":"hybrid","#,
+                r#""remoteMboxes":["a"],"remoteViews":[]}}}}"#
+            ),
+            response
+        ))
+    );
+    assert_eq!(
+        answer.telemetry_entry(&prepared, NOW),
+        with_made_ids(
+            concat!(
+                r#"{"requestId":"<requestId>","timestamp":1700000000000,"execution":12,"mode":"edge","#,
+                r#""features":{"decisioningMethod":"server-side","executeMboxCount":1},"parsing":0.25,"#,
+                r#""request":{"responseSize":10},"telemetryServerToken":"tok"}"#
+            )
+            .to_owned()
+        )
+    );
+    // the request's cluster wins over the answer's; an edge host that is none gives no cluster
+    let hinted = r#"{"request":{"context":{}},"targetLocationHint":"28"}"#;
+    let (prepared, answer) = sent(hinted, response);
+    assert_eq!(answer.cluster(&prepared), Some("28"));
+    let (prepared, answer) = sent(r#"{"request":{"context":{}}}"#, r#"{"edgeHost":"acme.tt.omtrdc.net"}"#);
+    assert_eq!(answer.cluster(&prepared), None);
 }
 
 /// JSON of any shape, with keys of the API among its keys so that it gets far.
