@@ -6,6 +6,7 @@
 //! `<requestId>` and `<sdid>` stand for ids that the library makes.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use std::sync::Mutex;
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -346,6 +347,70 @@ fn the_answer_becomes_an_envelope_and_a_telemetry_entry() {
     assert_eq!(answer.cluster(&prepared), Some("28"));
     let (prepared, answer) = sent(r#"{"request":{"context":{}}}"#, r#"{"edgeHost":"acme.tt.omtrdc.net"}"#);
     assert_eq!(answer.cluster(&prepared), None);
+}
+
+/// Keeps what is logged, by all tests of this file.
+struct Kept(Mutex<Vec<String>>);
+
+static KEPT: Kept = Kept(Mutex::new(Vec::new()));
+
+impl log::Log for Kept {
+    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        self.0.lock().unwrap().push(format!("{} {} {}", record.level(), record.target(), record.args()));
+    }
+
+    fn flush(&self) {}
+}
+
+#[test]
+fn the_log_names_places_and_no_values() {
+    log::set_logger(&KEPT).unwrap();
+    log::set_max_level(log::LevelFilter::Trace);
+    let options = json!({
+        "request": {
+            "id": {"tntId": "CANARY", "customerIds": [{"id": "CANARY".repeat(30)}]},
+            "property": {"token": "CANARY"},
+            "context": {"channel": "CANARY"},
+            "trace": {"authorizationToken": "CANARY"},
+            "experienceCloud": {"analytics": {"supplementalDataId": "CANARY"}},
+            "execute": {"mboxes": [{"name": "a"}, {"parameters": {"secret": "CANARY"}}, "CANARY"]},
+            "notifications": [{"id": "CANARY", "timestamp": 1, "type": "CANARY"}],
+        },
+        "visitorCookie": "MCMID|CANARY%|MCAAMB|CANARY%zz",
+        "targetCookie": "session#CANARY#1999999999|PC#CANARY%#1999999999|CANARY|x#CANARY#CANARY|session#CANARY%00#1999999999",
+        "sessionId": "CANARY ?",
+        "customerIds": {"crm": "CANARY"},
+        "tragetLocationHint": "CANARY",
+    })
+    .to_string();
+    let options = parse_options(&options, Purpose::Offers, false).unwrap();
+    let prepared = prepare(options, &acme(), None, NOW, &Numbered).unwrap();
+    assert!(prepared.body(&[]).contains("CANARY"));
+    let error = response::read(200, br#"{"id":{"tntId":"CANARY1234567"},"execute":7}"#.to_vec()).unwrap_err();
+    assert!(!error.to_json(0, "").contains("CANARY"));
+
+    let kept = KEPT.0.lock().unwrap();
+    let has = |line: &str| assert!(kept.iter().any(|kept| kept == line), "no line {line:?} in {kept:#?}");
+    has(
+        "ERROR target_sdk::delivery Mbox validation failed for: /request/execute/mboxes/1 (name must be a non-empty string); dropped",
+    );
+    has(
+        "ERROR target_sdk::delivery Mbox validation failed for: /request/execute/mboxes/2 (it is not an object); dropped",
+    );
+    has(
+        "ERROR target_sdk::delivery Notification validation failed for: /request/notifications/0 (type must be click or display); dropped",
+    );
+    has("WARN target_sdk::delivery /request/id/customerIds/0/id should have 1 to 128 characters");
+    has("WARN target_sdk::delivery /tragetLocationHint: unknown option; did you mean targetLocationHint?");
+    has("WARN target_sdk::delivery /request/context/channel is neither web nor mobile: web is sent");
+    has("WARN target_sdk::cookies a part of the mbox cookie is ignored: it has a malformed % sequence");
+    has("WARN target_sdk::visitor a part of the AMCV cookie is ignored: malformed % sequence");
+    has("DEBUG target_sdk::delivery the session id of the mbox cookie is used, not the one of the options");
+    assert!(!kept.iter().any(|line| line.contains("CANARY")), "{kept:#?}");
 }
 
 /// JSON of any shape, with keys of the API among its keys so that it gets far.
