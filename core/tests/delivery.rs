@@ -6,6 +6,7 @@
 //! `<requestId>` and `<sdid>` stand for ids that the library makes.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use std::sync::Mutex;
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -14,9 +15,11 @@ use target_sdk_core::attributes;
 use target_sdk_core::config::{Config, DecisioningMethod, TlsRoots, TransportConfig};
 use target_sdk_core::cookies::{TargetCookie, write_target_cookie};
 use target_sdk_core::delivery::options::Purpose;
-use target_sdk_core::delivery::{Prepared, endpoint, parse_options, prepare};
+use target_sdk_core::delivery::{Prepared, Sent, endpoint, parse_options, prepare, response};
 use target_sdk_core::env::Random;
+use target_sdk_core::envelope::RawList;
 use target_sdk_core::error::{Error, ErrorKind};
+use target_sdk_core::transport::Timing;
 use target_sdk_core::visitor::VisitorCookie;
 
 const NOW: i64 = 1_700_000_000_000;
@@ -280,6 +283,134 @@ fn a_visitor_without_id_comes_with_bytes_for_one() {
     ] {
         assert_eq!(entropy(options), expected, "{options}");
     }
+}
+
+#[test]
+fn the_answer_becomes_an_envelope_and_a_telemetry_entry() {
+    let config = acme();
+    let sent = |options: &'static str, response: &str| {
+        let options = parse_options(options, Purpose::Offers, true).unwrap();
+        let prepared = prepare(options, &config, None, NOW, &Numbered).unwrap();
+        let sent = Sent {
+            delivered: response::read(200, response.as_bytes().to_vec()).unwrap(),
+            request: prepared.body(&[]),
+            attempts: 1,
+            execution: Duration::from_millis(12),
+            parsing: Duration::from_micros(250),
+            timing: Timing { response_size: 10, ..Timing::default() },
+        };
+        (prepared, sent)
+    };
+    let response = concat!(
+        r#"{"status":200,"id":{"tntId":"T.35_0"},"edgeHost":"mboxedge35.tt.omtrdc.net","telemetryServerToken":"tok","#,
+        r#""execute":{"mboxes":[{"name":"a","index":0,"options":[{"content":1.50,"responseTokens":{"n":12345678901234567890123}}],"#,
+        r#""analytics":{"payload":{"pe":"tnt","tnta":"x"}},"trace":{"t":1}},{"name":"b","index":1}]}}"#
+    );
+    let (prepared, answer) = sent(
+        r#"{"request":{"execute":{"mboxes":[{"name":"a"}]}},"sessionId":"S","decisioningMethod":"hybrid"}"#,
+        response,
+    );
+    let mut remote = RawList::new();
+    remote.push_text("a");
+    assert_eq!(
+        answer.envelope(&prepared, &config, NOW, &remote, &RawList::new()),
+        with_made_ids(format!(
+            concat!(
+                r#"{{"status":200,"request":{{"requestId":"<requestId>","context":{{"timeOffsetInMinutes":0,"channel":"web"}},"#,
+                r#""experienceCloud":{{"analytics":{{"supplementalDataId":"<sdid>","logging":"server_side"}}}},"#,
+                r#""execute":{{"mboxes":[{{"name":"a","index":0}}]}}}},"response":{},"#,
+                r#""targetCookie":{{"name":"mbox","value":"session#S#1700001860|PC#T.35_0#1763244800","maxAge":63244800}},"#,
+                r#""targetLocationHintCookie":{{"name":"mboxEdgeCluster","value":"35","maxAge":1860}},"#,
+                r#""visitorState":{{"ORG@AdobeOrg":{{"sdid":{{"supplementalDataIDCurrent":"<sdid>","#,
+                r#""supplementalDataIDCurrentConsumed":{{"payload:target-global-mbox":true}},"supplementalDataIDLastConsumed":{{}}}}}}}},"#,
+                r#""analyticsDetails":[{{"payload":{{"pe":"tnt","tnta":"x"}}}}],"responseTokens":[{{"n":12345678901234567890123}}],"#,
+                r#""trace":[{{"t":1}}],"meta":{{"decisioningMethod":"server-side","requestedDecisioningMethod":"hybrid","#,
+                r#""remoteMboxes":["a"],"remoteViews":[]}}}}"#
+            ),
+            response
+        ))
+    );
+    assert_eq!(
+        answer.telemetry_entry(&prepared, NOW),
+        with_made_ids(
+            concat!(
+                r#"{"requestId":"<requestId>","timestamp":1700000000000,"execution":12,"mode":"edge","#,
+                r#""features":{"decisioningMethod":"server-side","executeMboxCount":1},"parsing":0.25,"#,
+                r#""request":{"responseSize":10},"telemetryServerToken":"tok"}"#
+            )
+            .to_owned()
+        )
+    );
+    // the request's cluster wins over the answer's; an edge host that is none gives no cluster
+    let hinted = r#"{"request":{"context":{}},"targetLocationHint":"28"}"#;
+    let (prepared, answer) = sent(hinted, response);
+    assert_eq!(answer.cluster(&prepared), Some("28"));
+    let (prepared, answer) = sent(r#"{"request":{"context":{}}}"#, r#"{"edgeHost":"acme.tt.omtrdc.net"}"#);
+    assert_eq!(answer.cluster(&prepared), None);
+}
+
+/// Keeps what is logged, by all tests of this file.
+struct Kept(Mutex<Vec<String>>);
+
+static KEPT: Kept = Kept(Mutex::new(Vec::new()));
+
+impl log::Log for Kept {
+    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        self.0.lock().unwrap().push(format!("{} {} {}", record.level(), record.target(), record.args()));
+    }
+
+    fn flush(&self) {}
+}
+
+#[test]
+fn the_log_names_places_and_no_values() {
+    log::set_logger(&KEPT).unwrap();
+    log::set_max_level(log::LevelFilter::Trace);
+    let options = json!({
+        "request": {
+            "id": {"tntId": "CANARY", "customerIds": [{"id": "CANARY".repeat(30)}]},
+            "property": {"token": "CANARY"},
+            "context": {"channel": "CANARY"},
+            "trace": {"authorizationToken": "CANARY"},
+            "experienceCloud": {"analytics": {"supplementalDataId": "CANARY"}},
+            "execute": {"mboxes": [{"name": "a"}, {"parameters": {"secret": "CANARY"}}, "CANARY"]},
+            "notifications": [{"id": "CANARY", "timestamp": 1, "type": "CANARY"}],
+        },
+        "visitorCookie": "MCMID|CANARY%|MCAAMB|CANARY%zz",
+        "targetCookie": "session#CANARY#1999999999|PC#CANARY%#1999999999|CANARY|x#CANARY#CANARY|session#CANARY%00#1999999999",
+        "sessionId": "CANARY ?",
+        "customerIds": {"crm": "CANARY"},
+        "tragetLocationHint": "CANARY",
+    })
+    .to_string();
+    let options = parse_options(&options, Purpose::Offers, false).unwrap();
+    let prepared = prepare(options, &acme(), None, NOW, &Numbered).unwrap();
+    assert!(prepared.body(&[]).contains("CANARY"));
+    let error = response::read(200, br#"{"id":{"tntId":"CANARY1234567"},"execute":7}"#.to_vec()).unwrap_err();
+    assert!(!error.to_json(0, "").contains("CANARY"));
+
+    let kept = KEPT.0.lock().unwrap();
+    let has = |line: &str| assert!(kept.iter().any(|kept| kept == line), "no line {line:?} in {kept:#?}");
+    has(
+        "ERROR target_sdk::delivery Mbox validation failed for: /request/execute/mboxes/1 (name must be a non-empty string); dropped",
+    );
+    has(
+        "ERROR target_sdk::delivery Mbox validation failed for: /request/execute/mboxes/2 (it is not an object); dropped",
+    );
+    has(
+        "ERROR target_sdk::delivery Notification validation failed for: /request/notifications/0 (type must be click or display); dropped",
+    );
+    has("WARN target_sdk::delivery /request/id/customerIds/0/id should have 1 to 128 characters");
+    has("WARN target_sdk::delivery /tragetLocationHint: unknown option; did you mean targetLocationHint?");
+    has("WARN target_sdk::delivery /request/context/channel is neither web nor mobile: web is sent");
+    has("WARN target_sdk::cookies a part of the mbox cookie is ignored: it has a malformed % sequence");
+    has("WARN target_sdk::visitor a part of the AMCV cookie is ignored: malformed % sequence");
+    has("DEBUG target_sdk::delivery the session id of the mbox cookie is used, not the one of the options");
+    assert!(!kept.iter().any(|line| line.contains("CANARY")), "{kept:#?}");
 }
 
 /// JSON of any shape, with keys of the API among its keys so that it gets far.
