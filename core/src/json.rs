@@ -149,6 +149,18 @@ fn array_index(token: &str) -> Option<usize> {
 /// Appends `text` as a JSON string, quotes included.
 pub fn write_str(out: &mut String, text: &str) {
     out.push('"');
+    write_escaped(out, text);
+    out.push('"');
+}
+
+/// Appends `text` as it stands inside a JSON string: escaped, without quotes.
+pub fn write_escaped(out: &mut String, text: &str) {
+    // Nearly all text needs no escapes, and this loop without branches is several times faster than the one below.
+    let escapes = text.bytes().fold(false, |found, byte| found | (byte < 0x20) | (byte == b'"') | (byte == b'\\'));
+    if !escapes {
+        out.push_str(text);
+        return;
+    }
     let mut clean = 0;
     for (at, byte) in text.bytes().enumerate() {
         let escape = match byte {
@@ -173,7 +185,6 @@ pub fn write_str(out: &mut String, text: &str) {
         clean = at + 1;
     }
     out.push_str(&text[clean..]);
-    out.push('"');
 }
 
 /// Appends an integer.
@@ -391,6 +402,26 @@ impl<'a> Object<'a> {
     pub fn remove(&mut self, key: &str) -> Option<Json<'a>> {
         let at = self.0.iter().position(|(name, _)| name == key)?;
         Some(self.0.remove(at).1)
+    }
+
+    /// An object without members and with room for `capacity`.
+    pub(crate) fn with_capacity(capacity: usize) -> Object<'a> {
+        Object(Vec::with_capacity(capacity))
+    }
+
+    /// Appends a member whose key is known not to be there yet.
+    pub(crate) fn push(&mut self, key: impl Into<Cow<'a, str>>, value: impl Into<Json<'a>>) {
+        self.0.push((key.into(), value.into()));
+    }
+
+    /// The members in document order, with keys that can be cloned without copying their text.
+    pub(crate) fn members(&self) -> &[(Cow<'a, str>, Json<'a>)] {
+        &self.0
+    }
+
+    /// The members, to be changed or removed in place. The caller keeps keys unique.
+    pub(crate) fn members_mut(&mut self) -> &mut Vec<(Cow<'a, str>, Json<'a>)> {
+        &mut self.0
     }
 
     /// Appends the object as compact JSON.

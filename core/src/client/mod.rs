@@ -1,17 +1,60 @@
 //! One Target client: its life cycle, limits, ready state and events; chooses between delivery and decisioning.
 
+mod background;
+mod call;
+mod events;
+mod life;
+mod limits;
+mod local;
+mod notifier;
+mod stats;
+
 use std::future::Future;
 use std::pin::Pin;
-use std::time::Duration;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwapOption;
+
+use self::events::Events;
+use self::life::Life;
+pub use self::limits::Admission;
+use self::limits::Limits;
+use self::notifier::Notifier;
+use self::stats::Stats;
+use crate::artifact::{self, Geo};
+use crate::config::{Config, DecisioningMethod};
+use crate::decisioning::Ruleset;
 use crate::env::Environment;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
+use crate::telemetry::Telemetry;
+use crate::transport::Transport;
 
 /// A client of Adobe Target. Cheap to clone; all clones are the same client.
 #[derive(Clone)]
-pub struct Client {
+pub struct Client(Arc<Inner>);
+
+struct Inner {
+    config: Config,
     environment: Environment,
+    life: Life,
+    limits: Limits,
+    stats: Stats,
+    telemetry: Telemetry,
+    events: Events,
+    /// `None`: offline.
+    transport: Option<Transport>,
+    /// `None`: every call is for the server.
+    artifact: Option<Provider>,
+    geo: Option<Geo>,
+    /// Set by [`Client::start`] when decisions may cause notifications.
+    notifier: OnceLock<Notifier>,
+    /// Edge cluster of the last answer: where the next call goes, whoever the visitor is.
+    sticky_hint: ArcSwapOption<String>,
 }
+
+/// Where the rules come from.
+type Provider = artifact::Provider<Ruleset>;
 
 /// Life cycle of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,8 +98,10 @@ pub enum Operation {
 /// The answer to a call.
 #[derive(Debug)]
 pub struct Answer {
-    /// The envelope as JSON.
+    /// The envelope as JSON; an answer to [`Operation::GetAttributes`] has the member `attributes` besides.
     pub json: String,
+    /// Name under which the offers of the page load count as attributes, if the client is configured so.
+    pub page_load_mbox: Option<Arc<str>>,
 }
 
 /// A call on its way.
@@ -65,11 +110,6 @@ pub enum Call {
     Ready(Result<Answer>),
     /// Needs the network. Dropping the future cancels the call.
     Pending(Pin<Box<dyn Future<Output = Result<Answer>> + Send>>),
-}
-
-/// The right to have one call in flight or waiting; returned when dropped. Keep it until the host has the answer.
-pub struct Admission {
-    _private: (),
 }
 
 /// Outcome of a flush or close, of everything accepted before it.
@@ -86,62 +126,141 @@ pub struct FlushReport {
 impl Client {
     /// Validates `config_json` and prepares a client. Nothing runs until [`Client::start`].
     pub fn new(config_json: &str, environment: Environment) -> Result<Client> {
-        let _ = config_json;
-        Ok(Client { environment })
+        let config = Config::parse(config_json)?;
+        let events = Events::new(environment.events.clone());
+        // What parts of the client tell goes through its own queue, so that events come in order and numbered.
+        let environment = Environment { events: events.sink(), ..environment };
+        let transport = if config.offline { None } else { Some(Transport::new(&config.transport)?) };
+        let (artifact, geo) = match config.decisioning_method {
+            DecisioningMethod::ServerSide => (None, None),
+            DecisioningMethod::OnDevice | DecisioningMethod::Hybrid => {
+                let geo = transport.clone().map(|transport| Geo::new(&config, transport)).transpose()?;
+                (Some(Provider::new(&config, transport.clone(), &environment, Ruleset::compile)?), geo)
+            }
+        };
+        Ok(Client(Arc::new(Inner {
+            life: Life::new(events.clone()),
+            limits: Limits::new(config.max_in_flight, config.max_queued),
+            stats: Stats::new(),
+            telemetry: Telemetry::new(config.telemetry_enabled),
+            sticky_hint: ArcSwapOption::empty(),
+            notifier: OnceLock::new(),
+            events,
+            transport,
+            artifact,
+            geo,
+            config,
+            environment,
+        })))
     }
 
     /// Starts background work: artifact, polling, readiness, notifications. Events may come from now on.
     pub fn start(&self) {
-        let _ = &self.environment;
+        background::start(&self.0);
     }
 
     /// Takes a place for one call: `QueueFull` or `Closed` when there is none.
     pub fn admit(&self) -> Result<Admission> {
-        Ok(Admission { _private: () })
+        self.0.limits.admit()
     }
 
     /// Begins a call. `timeout` (default: the configured one) counts from `accepted`, when the host made the call.
     ///
     /// A call that can be decided in this process comes back [`Call::Ready`], whatever thread this runs on.
-    pub fn call(&self, operation: Operation, accepted: std::time::Instant, timeout: Option<Duration>) -> Call {
-        let _ = (operation, accepted, timeout);
-        Call::Ready(Err(Error::internal("not built yet")))
+    pub fn call(&self, operation: Operation, accepted: Instant, timeout: Option<Duration>) -> Call {
+        call::begin(&self.0, operation, accepted, timeout)
     }
 
     /// The configured timeout of a call.
     pub fn timeout(&self) -> Duration {
-        Duration::from_secs(3)
+        self.0.config.timeout
     }
 
     /// Where the client is in its life.
     pub fn state(&self) -> State {
-        State::Ready
+        self.0.life.state()
     }
 
     /// Waits until the client is ready (`Ok`), known not to be (`NotReady`), or closed.
     pub async fn ready(&self) -> Result<()> {
-        Ok(())
+        self.0.life.ready().await
+    }
+
+    /// The outcome that [`Client::ready`] would have, if it is known already.
+    pub fn readiness(&self) -> Option<Result<()>> {
+        self.0.life.readiness()
     }
 
     /// Statistics as JSON.
     pub fn stats(&self) -> String {
-        "{}".to_owned()
+        let inner = &self.0;
+        let limits = inner.limits.json();
+        let telemetry =
+            format!(r#"{{"waiting":{},"dropped":{}}}"#, inner.telemetry.len(), inner.telemetry.dropped());
+        let transport = inner.transport.as_ref().map(|transport| transport.stats().json());
+        let artifact = inner.artifact.as_ref().map(|artifact| artifact.status().json());
+        let notifications = inner.notifier.get().map(Notifier::json);
+        let sections = [
+            ("limits", Some(limits)),
+            ("telemetry", Some(telemetry)),
+            ("transport", transport),
+            ("artifact", artifact),
+            ("notifications", notifications),
+        ];
+        let known: Vec<(&str, &str)> =
+            sections.iter().filter_map(|(name, json)| Some((*name, json.as_deref()?))).collect();
+        inner.stats.json(&known)
     }
 
     /// The artifact in use as JSON text, for bootstrapping another process.
     pub fn artifact(&self) -> Result<String> {
-        Err(Error::new(crate::error::ErrorKind::NotReady, "there is no artifact"))
+        let current = self.0.artifact.as_ref().and_then(Provider::current);
+        current
+            .map(|snapshot| snapshot.text.to_string())
+            .ok_or_else(|| Error::new(ErrorKind::NotReady, "there is no artifact"))
+    }
+
+    /// Downloads the artifact now instead of at the next poll.
+    pub async fn refresh_artifact(&self) -> Result<()> {
+        match &self.0.artifact {
+            Some(artifact) => artifact.refresh().await,
+            None => Err(Error::new(ErrorKind::NotReady, "a server-side client has no artifact")),
+        }
     }
 
     /// Sends what is queued in the background; returns when all of it has an outcome or `timeout` passed.
     pub async fn flush(&self, timeout: Duration) -> FlushReport {
-        let _ = timeout;
-        FlushReport::default()
+        match self.0.notifier.get() {
+            Some(notifier) => notifier.flush(timeout).await,
+            None => FlushReport::default(),
+        }
     }
 
-    /// Refuses new calls from now on.
-    pub fn begin_close(&self) {}
+    /// Refuses new calls from now on. Those in flight go on; what is queued is sent without delay.
+    pub fn begin_close(&self) {
+        let inner = &self.0;
+        inner.limits.begin_close();
+        inner.life.begin_close();
+        if let Some(notifier) = inner.notifier.get() {
+            notifier.begin_drain();
+        }
+    }
 
-    /// Stops all background work at once; state becomes `Closed`. Idempotent.
-    pub fn shut(&self) {}
+    /// Resolves when no call is in flight or waiting; after [`Client::begin_close`] it stays that way.
+    pub async fn idle(&self) {
+        self.0.limits.idle().await;
+    }
+
+    /// Stops all background work at once; state becomes `Closed`. Calls in flight end with `Closed`. Idempotent.
+    pub fn shut(&self) {
+        let inner = &self.0;
+        self.begin_close();
+        if let Some(notifier) = inner.notifier.get() {
+            notifier.shut();
+        }
+        if let Some(artifact) = &inner.artifact {
+            artifact.stop();
+        }
+        inner.life.close();
+    }
 }
