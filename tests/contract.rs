@@ -81,6 +81,11 @@ impl Run<'_> {
     }
 
     fn go(self) {
+        self.go_with_log(Path::new("/dev/null"));
+    }
+
+    /// Runs the program; `log` is shown when that fails.
+    fn go_with_log(self, log: &Path) {
         let program = compile(self.file);
         let (_alone, _together);
         if self.alone {
@@ -96,7 +101,10 @@ impl Run<'_> {
                 command
             }
         };
-        command.args(self.arguments).current_dir(build_dir()).env("TARGET_SDK_LIBRARY", build_dir().join("libtarget_sdk.so"));
+        command
+            .args(self.arguments)
+            .current_dir(build_dir())
+            .env("TARGET_SDK_LIBRARY", build_dir().join("libtarget_sdk.so"));
         if !self.under.is_empty() {
             command.env("CHECK_SLOWNESS", "10");
         }
@@ -120,10 +128,11 @@ impl Run<'_> {
             return;
         };
         panic!(
-            "{} {:?} {what} after {:?}\n--- stdout\n{stdout}\n--- stderr\n{stderr}",
+            "{} {:?} {what} after {:?}\n--- stdout\n{stdout}\n--- stderr\n{stderr}\n{}",
             self.file,
             self.arguments,
-            started.elapsed()
+            started.elapsed(),
+            std::fs::read_to_string(log).unwrap_or_default(),
         );
     }
 }
@@ -189,4 +198,115 @@ fn header_compiles_alone() {
             checked(&mut command);
         }
     }
+}
+
+#[test]
+fn callbacks() {
+    Run::new("callbacks.c").go();
+}
+
+#[test]
+fn queues() {
+    Run { alone: true, ..Run::new("queues.c") }.go();
+}
+
+#[test]
+fn exactly_once() {
+    Run { arguments: &["50", "2000"], seconds: 120, ..Run::new("exactly_once.c") }.go();
+}
+
+#[test]
+fn exactly_once_while_the_library_stops_and_starts() {
+    for seed in ["1", "2", "3"] {
+        Run { arguments: &["8", "1000", seed, "shutdown"], ..Run::new("exactly_once.c") }.go();
+    }
+}
+
+#[test]
+fn close_destroy_and_shutdown() {
+    Run { alone: true, ..Run::new("close.c") }.go();
+}
+
+#[test]
+fn fork() {
+    Run { seconds: 120, ..Run::new("fork.c") }.go();
+}
+
+#[test]
+fn exit_with_calls_in_flight() {
+    for how in ["plain", "close", "shutdown", "busy", "callback", "thread"] {
+        for after_ms in ["0", "1", "2", "3", "4", "5", "6", "8"] {
+            Run { alone: true, arguments: &[how, after_ms], ..Run::new("exit_in_flight.c") }.go();
+        }
+    }
+}
+
+#[test]
+fn exit_with_static_objects() {
+    for after_ms in ["0", "1", "2", "3", "4"].repeat(10) {
+        Run { alone: true, arguments: &[after_ms], ..Run::new("exit_in_flight.cpp") }.go();
+    }
+}
+
+#[test]
+fn signals_and_other_property_of_the_host() {
+    Run::new("signals.c").go();
+}
+
+#[test]
+fn dlopen_and_dlclose() {
+    Run::new("dlopen.c").go();
+}
+
+#[test]
+fn synchronous_calls() {
+    Run { alone: true, ..Run::new("sync.c") }.go();
+}
+
+/// Programs that end with `target_shutdown` leave no memory, no descriptor, and touch nothing that is not theirs.
+#[test]
+fn nothing_is_leaked() {
+    let programs: [(&str, &[&str]); 5] = [
+        ("null_and_bad.c", &["200"]),
+        ("callbacks.c", &["3"]),
+        ("queues.c", &["300"]),
+        ("close.c", &["8"]),
+        ("exactly_once.c", &["8", "50"]),
+    ];
+    if let Err(error) = Command::new("valgrind").arg("--version").output() {
+        panic!("this test needs valgrind (`make tools` or your package manager installs it): {error}");
+    }
+    for (file, arguments) in programs {
+        let log = build_dir().join(format!("{file}.valgrind"));
+        let log_file = format!("--log-file={}", log.display());
+        let suppressions = format!("--suppressions={}", root().join("tests/valgrind.supp").display());
+        Run {
+            arguments,
+            seconds: 150,
+            under: &[
+                "valgrind",
+                "--leak-check=full",
+                "--errors-for-leak-kinds=definite,possible",
+                "--track-fds=yes",
+                "--fair-sched=yes",
+                "--error-exitcode=99",
+                &log_file,
+                &suppressions,
+            ],
+            ..Run::new(file)
+        }
+        .go_with_log(&log);
+        let report = std::fs::read_to_string(&log).expect("report of valgrind");
+        assert_eq!(descriptors_left_open(&report), Vec::<String>::new(), "{file} leaves descriptors open:\n{report}");
+    }
+}
+
+/// What valgrind lists as open at exit, but for what the process was started with.
+fn descriptors_left_open(report: &str) -> Vec<String> {
+    let lines: Vec<&str> = report.lines().filter_map(|line| Some(line.split_once("== ")?.1.trim())).collect();
+    lines
+        .windows(2)
+        .filter(|pair| pair[0].starts_with("Open ") && !pair[1].contains("inherited from parent"))
+        .map(|pair| pair[0].to_owned())
+        .collect()
 }
