@@ -107,6 +107,12 @@ fn memory(field: &str) -> Option<u64> {
 }
 
 fn main() {
+    // An argument of one's own, for profilers: only decisions whose description holds it.
+    let only = std::env::args().nth(1).filter(|argument| !argument.starts_with("--"));
+    if let Some(only) = only {
+        let rules = Ruleset::compile(&artifact(1, 24)).unwrap();
+        return small(&rules, &only);
+    }
     // First of all, while the memory of the process is not fragmented yet.
     let text = artifact(5_000, 24);
     let before = memory("VmRSS");
@@ -128,10 +134,19 @@ fn main() {
     });
     println!("compile again: {:.0} ms", best_compile / 1e6);
 
-    let small = Ruleset::compile(&artifact(1, 24)).unwrap();
-    report("prefetch, one A/B mbox: agent, URL, parameters", &small, &request("prefetch", "mbox-0"), &Fixed);
-    report("the same in an artifact of 10,000 rules", &large, &request("prefetch", "mbox-2500"), &Fixed);
-    report("execute, one A/B mbox, with notification", &small, &request("execute", "mbox-0"), &Fixed);
-    report("the same with the system's randomness", &small, &request("execute", "mbox-0"), &SystemRandom);
-    report("an mbox without rules", &small, &request("prefetch", "none"), &Fixed);
+    report("prefetch in an artifact of 10,000 rules", &large, &request("prefetch", "mbox-2500"), &Fixed);
+    small(&Ruleset::compile(&artifact(1, 24)).unwrap(), "");
+}
+
+fn small(rules: &Ruleset, only: &str) {
+    for (what, mode, mbox, random) in [
+        ("prefetch, one A/B mbox: agent, URL, parameters", "prefetch", "mbox-0", &Fixed as &dyn Random),
+        ("execute, one A/B mbox, with notification", "execute", "mbox-0", &Fixed),
+        ("execute with the system's randomness", "execute", "mbox-0", &SystemRandom),
+        ("an mbox without rules", "prefetch", "none", &Fixed),
+    ] {
+        if what.contains(only) {
+            report(what, rules, &request(mode, mbox), random);
+        }
+    }
 }
