@@ -382,12 +382,8 @@ impl<'e, D> Evaluator<'e, D> {
             _ => operands,
         };
         // The original would run data of this shape as a rule. Data is never run here.
-        let rule = keys.iter().find_map(|key| match key {
-            Value::Object(members) if members.entries.len() == 1 => members.entries.first(),
-            _ => None,
-        });
-        if let Some((name, _)) = rule {
-            return Err(LogicError::Unknown(name.as_ref().into()));
+        if let Some(name) = keys.iter().find_map(looks_like_rule) {
+            return Err(LogicError::Unknown(name.into()));
         }
         let data = self.whole(scope)?;
         let is_missing = |key: &Value<'a>| {
@@ -464,6 +460,18 @@ impl<'e, D> Evaluator<'e, D> {
                 }))
             }
         }
+    }
+}
+
+/// The operator of an object with one member, in the value or in a list of it.
+fn looks_like_rule<'v>(value: &'v Value<'_>) -> Option<&'v str> {
+    match value {
+        Value::Array(list) => list.items.iter().find_map(looks_like_rule),
+        Value::Object(members) => match members.entries.as_slice() {
+            [(name, _)] => Some(name),
+            _ => None,
+        },
+        _ => None,
     }
 }
 

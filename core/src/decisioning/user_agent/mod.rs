@@ -72,20 +72,26 @@ enum Word {
 impl Word {
     const COUNT: usize = 12;
 
-    /// The words, in lower case, that begin with `first`.
-    fn beginning(first: u8) -> &'static [(&'static str, Word)] {
-        match first.to_ascii_lowercase() {
-            b'e' => &[("edg", Word::Edge)],
-            b'v' => &[("version/", Word::Version)],
-            b'c' => &[("chrome/", Word::Chrome), ("cros", Word::Unix)],
-            b'f' => &[("firefox/", Word::Firefox), ("freebsd", Word::Unix)],
-            b'i' => &[("iphone", Word::Ios), ("ipad", Word::Ios), ("ipod", Word::Ios), ("ie", Word::Explorer)],
-            b't' => &[("trident", Word::Trident)],
-            b'a' => &[("android ", Word::Android)],
-            b'o' => &[("openbsd", Word::Unix)],
-            b'm' => &[("macintosh;", Word::Macintosh)],
-            b' ' => &[(" linux ", Word::Linux), (" windows ", Word::Windows)],
-            b'(' => &[("(windows ", Word::Windows)],
+    /// The words, in lower case, that may begin with two bytes.
+    fn beginning(first: u8, second: u8) -> &'static [(&'static str, Word)] {
+        // Setting this bit makes letters lower case and keeps the blank and the bracket; what else it makes equal is
+        // told apart when the word is compared.
+        match [first | 0x20, second | 0x20] {
+            [b'e', b'd'] => &[("edg", Word::Edge)],
+            [b'v', b'e'] => &[("version/", Word::Version)],
+            [b'c', b'h'] => &[("chrome/", Word::Chrome)],
+            [b'c', b'r'] => &[("cros", Word::Unix)],
+            [b'f', b'i'] => &[("firefox/", Word::Firefox)],
+            [b'f', b'r'] => &[("freebsd", Word::Unix)],
+            [b'i', b'e'] => &[("ie", Word::Explorer)],
+            [b'i', b'p'] => &[("iphone", Word::Ios), ("ipad", Word::Ios), ("ipod", Word::Ios)],
+            [b't', b'r'] => &[("trident", Word::Trident)],
+            [b'a', b'n'] => &[("android ", Word::Android)],
+            [b'o', b'p'] => &[("openbsd", Word::Unix)],
+            [b'm', b'a'] => &[("macintosh;", Word::Macintosh)],
+            [b' ', b'l'] => &[(" linux ", Word::Linux)],
+            [b' ', b'w'] => &[(" windows ", Word::Windows)],
+            [b'(', b'w'] => &[("(windows ", Word::Windows)],
             _ => &[],
         }
     }
@@ -94,8 +100,9 @@ impl Word {
 impl<'t> Words<'t> {
     fn of(agent: &'t [u8]) -> Words<'t> {
         let mut first = [None; Word::COUNT];
-        for (at, byte) in agent.iter().enumerate() {
-            for (text, word) in Word::beginning(*byte) {
+        for (at, pair) in agent.windows(2).enumerate() {
+            let [one, two] = pair else { continue };
+            for (text, word) in Word::beginning(*one, *two) {
                 if let Some(place @ None) = first.get_mut(*word as usize)
                     && starts(agent, at, text)
                 {
