@@ -393,6 +393,26 @@ impl<'a> Object<'a> {
         Some(self.0.remove(at).1)
     }
 
+    /// An object without members and with room for `capacity`.
+    pub(crate) fn with_capacity(capacity: usize) -> Object<'a> {
+        Object(Vec::with_capacity(capacity))
+    }
+
+    /// Appends a member whose key is known not to be there yet.
+    pub(crate) fn push(&mut self, key: impl Into<Cow<'a, str>>, value: impl Into<Json<'a>>) {
+        self.0.push((key.into(), value.into()));
+    }
+
+    /// The members in document order, with keys that can be cloned without copying their text.
+    pub(crate) fn members(&self) -> &[(Cow<'a, str>, Json<'a>)] {
+        &self.0
+    }
+
+    /// The members, to be changed or removed in place. The caller keeps keys unique.
+    pub(crate) fn members_mut(&mut self) -> &mut Vec<(Cow<'a, str>, Json<'a>)> {
+        &mut self.0
+    }
+
     /// Appends the object as compact JSON.
     pub fn write(&self, out: &mut String) {
         out.push('{');

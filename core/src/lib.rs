@@ -20,3 +20,5 @@ pub mod delivery;
 pub mod envelope;
 pub mod telemetry;
 pub mod visitor;
+
+mod suggest;

@@ -228,12 +228,17 @@ pub unsafe extern "C" fn target_attributes_as_object(
         let result = handle::result(result)?;
         let out = out?;
         if mbox.is_null() {
-            return result.give("all".to_owned(), &out, &len, || Ok(result.attributes()?.all()));
+            return result.give("all".to_owned(), &out, &len, || {
+                let mut all = String::new();
+                result.attributes()?.write(&mut all);
+                Ok(all)
+            });
         }
         // SAFETY: contract of this function.
         let mbox = unsafe { text::copy(mbox, TARGET_NUL) }?;
-        result
-            .give(format!("mbox {mbox}"), &out, &len, || result.attributes()?.mbox(&mbox).ok_or(TARGET_E_NO_ATTRIBUTE))
+        result.give(format!("mbox {mbox}"), &out, &len, || {
+            result.attributes()?.as_object(&mbox).ok_or(TARGET_E_NO_ATTRIBUTE)
+        })
     })
 }
 

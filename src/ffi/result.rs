@@ -25,32 +25,35 @@ pub(crate) struct ResultEntry {
     references: AtomicU32,
     /// Texts handed out besides `json`; they live as long as the result.
     views: Mutex<HashMap<String, Arc<Text>>>,
+    /// Name under which the page load's offers count as attributes.
+    page_load_mbox: Option<Arc<str>>,
     attributes: OnceLock<Result<Attributes, Error>>,
 }
 
 impl ResultEntry {
     pub(crate) fn document(json: String) -> Arc<ResultEntry> {
-        ResultEntry::new(TARGET_OK, json)
+        ResultEntry::new(TARGET_OK, json, None)
     }
 
     pub(crate) fn error(error: &Error) -> Arc<ResultEntry> {
         let status = status::of(error.kind());
-        ResultEntry::new(status, error.to_json(status, &status::name(status).to_string_lossy()))
+        ResultEntry::new(status, error.to_json(status, &status::name(status).to_string_lossy()), None)
     }
 
     pub(crate) fn answer(answer: Result<Answer, Error>) -> Arc<ResultEntry> {
         match answer {
-            Ok(answer) => ResultEntry::document(answer.json),
+            Ok(answer) => ResultEntry::new(TARGET_OK, answer.json, answer.page_load_mbox),
             Err(error) => ResultEntry::error(&error),
         }
     }
 
-    fn new(status: target_status, json: String) -> Arc<ResultEntry> {
+    fn new(status: target_status, json: String, page_load_mbox: Option<Arc<str>>) -> Arc<ResultEntry> {
         Arc::new(ResultEntry {
             status,
             json: Text::new(json),
             references: AtomicU32::new(1),
             views: Mutex::new(HashMap::new()),
+            page_load_mbox,
             attributes: OnceLock::new(),
         })
     }
@@ -82,7 +85,7 @@ impl ResultEntry {
             return Err(self.status);
         }
         self.attributes
-            .get_or_init(|| Attributes::of_envelope(self.json.as_str()))
+            .get_or_init(|| Attributes::from_envelope(self.json.as_str(), self.page_load_mbox.as_deref()))
             .as_ref()
             .map_err(|error| status::of(error.kind()))
     }

@@ -1,16 +1,44 @@
 //! One Target client: its life cycle, limits, ready state and events; chooses between delivery and decisioning.
 
+mod call;
+mod events;
+mod life;
+mod limits;
+mod stats;
+
 use std::future::Future;
 use std::pin::Pin;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwapOption;
+
+use self::events::Events;
+use self::life::Life;
+pub use self::limits::Admission;
+use self::limits::Limits;
+use self::stats::Stats;
+use crate::config::Config;
 use crate::env::Environment;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
+use crate::telemetry::Telemetry;
+use crate::transport::Transport;
 
 /// A client of Adobe Target. Cheap to clone; all clones are the same client.
 #[derive(Clone)]
-pub struct Client {
+pub struct Client(Arc<Inner>);
+
+struct Inner {
+    config: Config,
     environment: Environment,
+    life: Life,
+    limits: Limits,
+    stats: Stats,
+    telemetry: Telemetry,
+    /// `None`: offline.
+    transport: Option<Transport>,
+    /// Edge cluster of the last answer: where the next call goes, whoever the visitor is.
+    sticky_hint: ArcSwapOption<String>,
 }
 
 /// Life cycle of a client.
@@ -55,8 +83,10 @@ pub enum Operation {
 /// The answer to a call.
 #[derive(Debug)]
 pub struct Answer {
-    /// The envelope as JSON.
+    /// The envelope as JSON; an answer to [`Operation::GetAttributes`] has the member `attributes` besides.
     pub json: String,
+    /// Name under which the offers of the page load count as attributes, if the client is configured so.
+    pub page_load_mbox: Option<Arc<str>>,
 }
 
 /// A call on its way.
@@ -65,11 +95,6 @@ pub enum Call {
     Ready(Result<Answer>),
     /// Needs the network. Dropping the future cancels the call.
     Pending(Pin<Box<dyn Future<Output = Result<Answer>> + Send>>),
-}
-
-/// The right to have one call in flight or waiting; returned when dropped. Keep it until the host has the answer.
-pub struct Admission {
-    _private: (),
 }
 
 /// Outcome of a flush or close, of everything accepted before it.
@@ -86,51 +111,67 @@ pub struct FlushReport {
 impl Client {
     /// Validates `config_json` and prepares a client. Nothing runs until [`Client::start`].
     pub fn new(config_json: &str, environment: Environment) -> Result<Client> {
-        let _ = config_json;
-        Ok(Client { environment })
+        let config = Config::parse(config_json)?;
+        let events = Events::new(environment.events.clone());
+        let transport = if config.offline { None } else { Some(Transport::new(&config.transport)?) };
+        Ok(Client(Arc::new(Inner {
+            life: Life::new(events),
+            limits: Limits::new(config.max_in_flight, config.max_queued),
+            stats: Stats::new(),
+            telemetry: Telemetry::new(config.telemetry_enabled),
+            transport,
+            sticky_hint: ArcSwapOption::empty(),
+            config,
+            environment,
+        })))
     }
 
     /// Starts background work: artifact, polling, readiness, notifications. Events may come from now on.
     pub fn start(&self) {
-        let _ = &self.environment;
+        let inner = &self.0;
+        if inner.config.offline {
+            inner.life.go_offline(None);
+        } else {
+            inner.life.become_ready();
+        }
     }
 
     /// Takes a place for one call: `QueueFull` or `Closed` when there is none.
     pub fn admit(&self) -> Result<Admission> {
-        Ok(Admission { _private: () })
+        self.0.limits.admit()
     }
 
     /// Begins a call. `timeout` (default: the configured one) counts from `accepted`, when the host made the call.
     ///
     /// A call that can be decided in this process comes back [`Call::Ready`], whatever thread this runs on.
-    pub fn call(&self, operation: Operation, accepted: std::time::Instant, timeout: Option<Duration>) -> Call {
-        let _ = (operation, accepted, timeout);
-        Call::Ready(Err(Error::internal("not built yet")))
+    pub fn call(&self, operation: Operation, accepted: Instant, timeout: Option<Duration>) -> Call {
+        call::begin(&self.0, operation, accepted, timeout)
     }
 
     /// The configured timeout of a call.
     pub fn timeout(&self) -> Duration {
-        Duration::from_secs(3)
+        self.0.config.timeout
     }
 
     /// Where the client is in its life.
     pub fn state(&self) -> State {
-        State::Ready
+        self.0.life.state()
     }
 
     /// Waits until the client is ready (`Ok`), known not to be (`NotReady`), or closed.
     pub async fn ready(&self) -> Result<()> {
-        Ok(())
+        self.0.life.ready().await
     }
 
     /// Statistics as JSON.
     pub fn stats(&self) -> String {
-        "{}".to_owned()
+        let inner = &self.0;
+        inner.stats.json(&[("limits", &inner.limits.json())])
     }
 
     /// The artifact in use as JSON text, for bootstrapping another process.
     pub fn artifact(&self) -> Result<String> {
-        Err(Error::new(crate::error::ErrorKind::NotReady, "there is no artifact"))
+        Err(Error::new(ErrorKind::NotReady, "there is no artifact"))
     }
 
     /// Sends what is queued in the background; returns when all of it has an outcome or `timeout` passed.
@@ -140,8 +181,14 @@ impl Client {
     }
 
     /// Refuses new calls from now on.
-    pub fn begin_close(&self) {}
+    pub fn begin_close(&self) {
+        self.0.limits.begin_close();
+        self.0.life.begin_close();
+    }
 
-    /// Stops all background work at once; state becomes `Closed`. Idempotent.
-    pub fn shut(&self) {}
+    /// Stops all background work at once; state becomes `Closed`. Calls in flight end with `Closed`. Idempotent.
+    pub fn shut(&self) {
+        self.begin_close();
+        self.0.life.close();
+    }
 }

@@ -1,21 +1,29 @@
 //! The only user of reqwest: pool, TLS, proxy, deadline, retries, budget, breaker, body caps.
 
+mod address;
+mod attempt;
+mod body;
+mod dns;
+mod failure;
+mod health;
+mod pool;
+mod probe;
+mod retry;
+mod send;
+mod tls;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::TransportConfig;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// Connections of one client. Cheap to clone.
 #[derive(Clone)]
-pub struct Transport(Arc<Inner>);
-
-struct Inner {
-    config: TransportConfig,
-}
+pub struct Transport(Arc<send::Inner>);
 
 /// What a request is for. Each purpose has its own lane, so that none starves another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Purpose {
     /// Delivery API: offers, notifications, pings.
     Delivery,
@@ -37,9 +45,9 @@ pub enum Method {
 /// One request. All attempts carry the same body and headers.
 #[derive(Debug)]
 pub struct Request {
-    /// What it is for.
+    /// What it is for. Artifact requests follow up to three redirects within their host, never from https to http.
     pub purpose: Purpose,
-    /// Method.
+    /// Method. A GET is repeated after any failure of the network, a POST only when it cannot have been processed.
     pub method: Method,
     /// Complete URL.
     pub url: String,
@@ -53,6 +61,9 @@ pub struct Request {
     pub max_retries: u32,
     /// Cap on the decoded body.
     pub max_body_bytes: usize,
+    /// Whether the host may have a loopback, link-local or private address. If not, the address that is connected to
+    /// is the one that was checked. What a proxy connects to cannot be checked.
+    pub private_addresses_allowed: bool,
 }
 
 /// An answer with a 2xx status, or 304.
@@ -68,6 +79,15 @@ pub struct Response {
     pub attempts: u32,
     /// How long things took.
     pub timing: Timing,
+    /// `HTTP/1.1` or `HTTP/2`.
+    pub version: &'static str,
+}
+
+impl Response {
+    /// The first header of that (lower-case) name.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
 }
 
 /// Durations of the successful attempt. `None`: not measured, or did not happen.
@@ -81,21 +101,46 @@ pub struct Timing {
     pub time_to_first_byte: Option<Duration>,
     /// Body.
     pub download: Option<Duration>,
-    /// Body size on the wire if known, else decoded, in bytes.
+    /// Body size on the wire, in bytes.
     pub response_size: usize,
 }
 
+/// What a transport has done so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TransportStats {
+    /// Calls of [`Transport::send`].
+    pub requests: u64,
+    /// Requests put on the wire, retries and redirects included.
+    pub attempts: u64,
+    /// Attempts that repeated a failed one.
+    pub retries: u64,
+    /// Retries not made because the budget was spent.
+    pub budget_exhausted: u64,
+    /// Times a host was given up for a while.
+    pub breaker_opens: u64,
+    /// Requests refused because their host was given up.
+    pub breaker_refusals: u64,
+    /// Request body bytes sent.
+    pub bytes_out: u64,
+    /// Response body bytes received, as they came.
+    pub bytes_in: u64,
+}
+
 impl Transport {
-    /// Prepares connections; opens none.
+    /// Prepares connections; opens none, and reads no trust store before TLS is used.
     pub fn new(config: &TransportConfig) -> Result<Transport> {
-        Ok(Transport(Arc::new(Inner { config: config.clone() })))
+        Ok(Transport(Arc::new(send::Inner::new(config)?)))
     }
 
     /// Sends a request: retries what is safe to retry, inside the deadline. Dropping the future ends the I/O.
     ///
     /// Any status but 2xx and 304 is an error of kind `Http` that carries the status and a body excerpt.
     pub async fn send(&self, request: Request) -> Result<Response> {
-        let _ = (&self.0.config, request);
-        Err(Error::internal("not built yet"))
+        self.0.send(request).await
+    }
+
+    /// Counters since the beginning.
+    pub fn stats(&self) -> TransportStats {
+        self.0.stats()
     }
 }

@@ -1,5 +1,9 @@
 //! Client configuration, validated: what `target_client_create` was given, as types.
 
+mod fields;
+mod host;
+mod parse;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -75,6 +79,8 @@ pub struct Config {
     pub telemetry_enabled: bool,
     /// Time between two artifact downloads; `None` is never.
     pub polling_interval: Option<Duration>,
+    /// Whether `polling_interval` may be shorter than five minutes. For tests.
+    pub allow_fast_polling: bool,
     /// How long an on-device call waits for the first artifact; `None`: it does not.
     pub maximum_wait_ready: Option<Duration>,
     /// URL of the artifact, instead of the computed one.

@@ -1,0 +1,182 @@
+//! One call from its JSON to its envelope.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::time::Instant as Deadline;
+
+use super::stats::Kind;
+use super::{Answer, Call, Inner, Operation};
+use crate::attributes::{self, Attributes};
+use crate::config::DecisioningMethod;
+use crate::cookies;
+use crate::delivery::options::Purpose;
+use crate::delivery::{self, CallOptions, Prepared, Sent, parse_options, prepare};
+use crate::envelope::{self, RawList};
+use crate::error::{Error, ErrorKind, Result};
+use crate::telemetry::{Features, Measured, Telemetry, delivery_entry};
+
+/// A deadline that the clock cannot express is this far away.
+const FAR: Duration = Duration::from_secs(86_400 * 365);
+
+/// Begins a call: parses and prepares it, decides it here if that is possible.
+pub(super) fn begin(inner: &Arc<Inner>, operation: Operation, accepted: Instant, timeout: Option<Duration>) -> Call {
+    let running = inner.stats.begin(accepted);
+    let timeout = timeout.unwrap_or(inner.config.timeout);
+    let deadline = accepted.checked_add(timeout).unwrap_or_else(|| Instant::now() + FAR);
+    let kind = match operation {
+        Operation::SendNotifications { .. } => Kind::Notifications,
+        Operation::GetOffers { .. } | Operation::GetAttributes { .. } => Kind::ServerSide,
+    };
+    let remote = match read(inner, &operation) {
+        Ok(prepared) => Remote {
+            features: Features::of(&prepared.request),
+            prepared: prepared.into_owned(),
+            wants_attributes: matches!(operation, Operation::GetAttributes { .. }),
+        },
+        Err(error) => {
+            running.finish(kind, Err(&error));
+            return Call::Ready(Err(error));
+        }
+    };
+    let inner = inner.clone();
+    Call::Pending(Box::pin(async move {
+        let answer = within(&inner, deadline.into(), remote.run(&inner, deadline.into())).await;
+        let answer = answer.map_err(|error| error.with_elapsed(accepted.elapsed()));
+        running.finish(kind, answer.as_ref().map(drop));
+        answer
+    }))
+}
+
+/// Options to request.
+fn read<'a>(inner: &Inner, operation: &'a Operation) -> Result<Prepared<'a>> {
+    let strict = inner.config.strict;
+    let options: CallOptions<'a> = match operation {
+        Operation::GetOffers { options } => parse_options(options, Purpose::Offers, strict)?,
+        Operation::SendNotifications { options } => parse_options(options, Purpose::Notifications, strict)?,
+        Operation::GetAttributes { mbox_names, options } => attributes::parse_options(mbox_names, options, strict)?,
+    };
+    let hint = inner.sticky_hint.load();
+    let now_ms = inner.environment.clock.now_ms();
+    prepare(options, &inner.config, hint.as_deref().map(String::as_str), now_ms, &*inner.environment.random)
+}
+
+/// Runs `work` until the deadline, or until the client is closed.
+async fn within<T>(inner: &Inner, deadline: Deadline, work: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::select! {
+        biased;
+        outcome = tokio::time::timeout_at(deadline, work) => outcome.unwrap_or_else(|_| {
+            Err(Error::new(ErrorKind::Timeout, "the deadline of the call passed"))
+        }),
+        () = inner.life.closed() => Err(Error::new(ErrorKind::Closed, "the client was closed before the call was answered")),
+    }
+}
+
+/// A call for the Delivery API.
+struct Remote {
+    prepared: Prepared<'static>,
+    features: Features,
+    wants_attributes: bool,
+}
+
+impl Remote {
+    async fn run(&self, inner: &Inner, deadline: Deadline) -> Result<Answer> {
+        let prepared = &self.prepared;
+        let Some(transport) = &inner.transport else {
+            return Err(Error::new(ErrorKind::Network, "the client is offline and the call needs the server")
+                .with_retryable(false));
+        };
+        let _turn = inner.limits.turn(deadline).await?;
+        let entries = Entries::take(&inner.telemetry);
+        let sent = delivery::send(transport, &inner.config, prepared, &entries.texts, deadline).await?;
+        entries.sent();
+        let Sent { delivered, request, execution, parsing, timing, .. } = &sent;
+        let cluster =
+            prepared.cluster.as_deref().or_else(|| delivered.edge_host.as_deref().and_then(cookies::cluster_from_host));
+        if let Some(cluster) = cluster {
+            inner.stick_to(cluster);
+        }
+        if inner.telemetry.is_enabled() {
+            inner.telemetry.push(delivery_entry(&Measured {
+                request_id: &prepared.request_id,
+                timestamp_ms: inner.environment.clock.now_ms(),
+                execution: *execution,
+                parsing: Some(*parsing),
+                edge: delivered.edge_host.is_some(),
+                decisioning_method: DecisioningMethod::ServerSide,
+                features: self.features,
+                timing: Some(timing),
+                telemetry_server_token: delivered.telemetry_server_token.as_deref(),
+            }));
+        }
+        let none = RawList::new();
+        let envelope = envelope::write(&envelope::Parts {
+            status: delivered.status,
+            request,
+            response: &delivered.response,
+            session_id: &prepared.session_id,
+            tnt_id: delivered.tnt_id.as_deref(),
+            cluster,
+            now_ms: inner.environment.clock.now_ms(),
+            visitor: &prepared.visitor,
+            organization_id: &inner.config.organization_id,
+            analytics_details: &delivered.analytics,
+            response_tokens: &delivered.response_tokens,
+            trace: &delivered.traces,
+            decisioning_method: DecisioningMethod::ServerSide,
+            requested_decisioning_method: prepared.decisioning_method,
+            remote_mboxes: &none,
+            remote_views: &none,
+        });
+        finish(inner, envelope, self.wants_attributes)
+    }
+}
+
+/// The envelope as an answer, with its attributes if they were asked for.
+fn finish(inner: &Inner, mut envelope: String, wants_attributes: bool) -> Result<Answer> {
+    let page_load_mbox = inner.page_load_mbox();
+    if wants_attributes {
+        let attributes = Attributes::from_envelope(&envelope, page_load_mbox.as_deref())?;
+        attributes.append_to(&mut envelope)?;
+    }
+    Ok(Answer { json: envelope, page_load_mbox })
+}
+
+impl Inner {
+    /// Later calls go to this cluster, too.
+    fn stick_to(&self, cluster: &str) {
+        let known = self.sticky_hint.load();
+        if known.as_deref().map(String::as_str) != Some(cluster) {
+            self.sticky_hint.store(Some(Arc::new(cluster.to_owned())));
+        }
+    }
+
+    /// Name under which the page load's offers count as attributes.
+    fn page_load_mbox(&self) -> Option<Arc<str>> {
+        self.config.include_page_load.then(|| Arc::from("target-global-mbox"))
+    }
+}
+
+/// Telemetry on its way: goes back unless it was sent, also when the call is cancelled.
+struct Entries<'t> {
+    texts: Vec<String>,
+    telemetry: &'t Telemetry,
+}
+
+impl Entries<'_> {
+    fn take(telemetry: &Telemetry) -> Entries<'_> {
+        Entries { texts: telemetry.take(), telemetry }
+    }
+
+    fn sent(mut self) {
+        self.texts.clear();
+    }
+}
+
+impl Drop for Entries<'_> {
+    fn drop(&mut self) {
+        if !self.texts.is_empty() {
+            self.telemetry.put_back(std::mem::take(&mut self.texts));
+        }
+    }
+}

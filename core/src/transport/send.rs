@@ -1,0 +1,410 @@
+//! One request from its lane to its answer: deadline, attempts, redirects.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use reqwest::Url;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+use super::attempt::{self, Outcome, Plan};
+use super::failure::{self, Failure};
+use super::health::{Admission, Health};
+use super::pool::Pool;
+use super::probe::Probe;
+use super::retry::{self, Retry};
+use super::{Method, Purpose, Request, Response, TransportStats, address};
+use crate::config::TransportConfig;
+use crate::error::{Error, ErrorKind, Phase, Result};
+
+const REDIRECTS: u32 = 3;
+/// Hosts that are remembered before the idle ones are forgotten.
+const HOSTS: usize = 256;
+
+pub(super) struct Inner {
+    pool: Pool,
+    artifact_lane: Semaphore,
+    geo_lane: Semaphore,
+    health: Mutex<HashMap<(Purpose, String), Health>>,
+    counters: Counters,
+}
+
+#[derive(Default)]
+struct Counters {
+    requests: AtomicU64,
+    attempts: AtomicU64,
+    retries: AtomicU64,
+    budget_exhausted: AtomicU64,
+    breaker_opens: AtomicU64,
+    breaker_refusals: AtomicU64,
+    bytes_out: AtomicU64,
+    bytes_in: AtomicU64,
+}
+
+fn count(counter: &AtomicU64, by: u64) {
+    counter.fetch_add(by, Ordering::Relaxed);
+}
+
+impl Inner {
+    pub(super) fn new(config: &TransportConfig) -> Result<Inner> {
+        Ok(Inner {
+            pool: Pool::new(config)?,
+            artifact_lane: Semaphore::new(4),
+            geo_lane: Semaphore::new(32),
+            health: Mutex::default(),
+            counters: Counters::default(),
+        })
+    }
+
+    pub(super) fn stats(&self) -> TransportStats {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let counters = &self.counters;
+        TransportStats {
+            requests: read(&counters.requests),
+            attempts: read(&counters.attempts),
+            retries: read(&counters.retries),
+            budget_exhausted: read(&counters.budget_exhausted),
+            breaker_opens: read(&counters.breaker_opens),
+            breaker_refusals: read(&counters.breaker_refusals),
+            bytes_out: read(&counters.bytes_out),
+            bytes_in: read(&counters.bytes_in),
+        }
+    }
+
+    pub(super) async fn send(&self, request: Request) -> Result<Response> {
+        let began = Instant::now();
+        count(&self.counters.requests, 1);
+        let url = checked_url(&request.url)?;
+        let host = host_of(&url);
+        let probe = Probe::new();
+        let run = Arc::clone(&probe).watch(self.run(&request, url, &probe, began));
+        // Boxed: reqwest's future is large and would be copied into every caller's.
+        match tokio::time::timeout_at(request.deadline, Box::pin(run)).await {
+            Ok(result) => result,
+            Err(_) => Err(failure::too_late(&host, probe.progress(), began.elapsed())),
+        }
+    }
+
+    async fn run(&self, request: &Request, url: Url, probe: &Probe, began: Instant) -> Result<Response> {
+        let lane = match request.purpose {
+            Purpose::Delivery => None,
+            Purpose::Artifact => Some(&self.artifact_lane),
+            Purpose::Geo => Some(&self.geo_lane),
+        };
+        let _place = match lane {
+            Some(lane) => {
+                Some(lane.acquire().await.map_err(|_| Error::new(ErrorKind::Closed, "the transport is closed"))?)
+            }
+            None => None,
+        };
+        let headers = checked_headers(request)?;
+        let mut url = url;
+        let mut redirects = 0;
+        loop {
+            let host = host_of(&url);
+            let outcome = self.attempts(request, &url, &host, &headers, probe, began).await?;
+            let (status, location) = match outcome {
+                Outcome::Answer(response) => return Ok(*response),
+                Outcome::Redirect { status, location } => (status, location),
+            };
+            redirects += 1;
+            url = redirected(&url, &location, redirects).map_err(|why| {
+                let failure = Failure::new(ErrorKind::Http, Phase::Wait, format!("{host} answered {status}: {why}"));
+                Failure { http_status: Some(status), ..failure }.into_error(probe.progress().attempts, began.elapsed())
+            })?;
+        }
+    }
+
+    /// The attempts at one URL.
+    async fn attempts(
+        &self,
+        request: &Request,
+        url: &Url,
+        host: &str,
+        headers: &HeaderMap,
+        probe: &Probe,
+        began: Instant,
+    ) -> Result<Outcome> {
+        let public_only = !request.private_addresses_allowed;
+        if public_only && literal_address(url).is_some_and(|address| !address::is_public(address)) {
+            let message = format!("{host} is a loopback, link-local or private address, which is refused here");
+            return Err(Failure::new(ErrorKind::Network, Phase::Connect, message).into_error(0, began.elapsed()));
+        }
+        let plan = Plan {
+            host,
+            proxy: self.pool.proxy_name(),
+            idempotent: request.method == Method::Get,
+            max_body_bytes: request.max_body_bytes,
+            follow_redirects: request.purpose == Purpose::Artifact && request.method == Method::Get,
+        };
+        let key = (request.purpose, host.to_owned());
+        let template = build(request, url, headers);
+        self.with_health(&key, |health| health.budget.request(Instant::now()));
+        let mut retries = 0;
+        let mut stale_retried = false;
+        let mut last: Option<Failure> = None;
+        loop {
+            let Some(ticket) = self.admit(&key, request.deadline) else {
+                // A host given up between two attempts: the failure that is known says more.
+                return Err(match last {
+                    Some(failure) => failure.into_error(probe.progress().attempts, began.elapsed()),
+                    None => {
+                        count(&self.counters.breaker_refusals, 1);
+                        let message = format!("{host} has been failing; it is asked again in about two seconds");
+                        Error::new(ErrorKind::CircuitOpen, message).with_attempts(0).with_elapsed(began.elapsed())
+                    }
+                });
+            };
+            let client = self.pool.client(url.scheme() == "https", public_only)?;
+            let Some(attempt) = template.try_clone() else {
+                return Err(Error::internal("a request body that cannot be sent twice"));
+            };
+            probe.begin_attempt();
+            count(&self.counters.attempts, 1);
+            count(&self.counters.bytes_out, request.body.as_ref().map_or(0, |body| body.len() as u64));
+            let received = |bytes: usize| count(&self.counters.bytes_in, bytes as u64);
+            let failure = match attempt::attempt(&client, attempt, &plan, probe, received).await {
+                Ok(outcome) => {
+                    ticket.settle(false);
+                    return Ok(outcome);
+                }
+                Err(failure) => failure,
+            };
+            // A connection that the server had closed while it was idle says nothing about the server.
+            ticket.settle(failure.host_down && failure.retry != Retry::Stale);
+            let attempts = probe.progress().attempts;
+            log::debug!(target: "target_sdk::transport", "attempt {attempts}: {}", failure.message);
+            let wait = match self.wait_before_retry(&failure, &key, retries, stale_retried, request) {
+                Some(wait) => wait,
+                None => return Err(failure.into_error(attempts, began.elapsed())),
+            };
+            stale_retried |= failure.retry == Retry::Stale;
+            retries += 1;
+            count(&self.counters.retries, 1);
+            last = Some(failure);
+            if !wait.is_zero() {
+                tokio::time::sleep(wait).await;
+            }
+        }
+    }
+
+    /// How long to wait before the next attempt; `None`: there is none.
+    fn wait_before_retry(
+        &self,
+        failure: &Failure,
+        key: &(Purpose, String),
+        retries: u32,
+        stale_retried: bool,
+        request: &Request,
+    ) -> Option<std::time::Duration> {
+        if retries >= request.max_retries {
+            return None;
+        }
+        let pause = retry::backoff(retries, fastrand::f64());
+        let wait = match failure.retry {
+            Retry::No => return None,
+            Retry::Stale if stale_retried => return None,
+            Retry::Stale => std::time::Duration::ZERO,
+            Retry::Safe | Retry::Asked(None) => pause,
+            Retry::Asked(Some(asked)) => asked + pause,
+        };
+        // Waiting beyond the deadline would only delay the bad news.
+        if Instant::now() + wait >= request.deadline {
+            return None;
+        }
+        if !self.with_health(key, |health| health.budget.take(Instant::now())) {
+            count(&self.counters.budget_exhausted, 1);
+            return None;
+        }
+        Some(wait)
+    }
+
+    fn with_health<T>(&self, key: &(Purpose, String), with: impl FnOnce(&mut Health) -> T) -> T {
+        let mut hosts: MutexGuard<'_, HashMap<_, Health>> = self.health.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(health) = hosts.get_mut(key) {
+            return with(health);
+        }
+        if hosts.len() >= HOSTS {
+            let now = Instant::now();
+            hosts.retain(|_, health| !health.is_idle(now));
+            if hosts.len() >= HOSTS {
+                hosts.clear();
+            }
+        }
+        with(hosts.entry(key.clone()).or_default())
+    }
+
+    fn admit<'a>(&'a self, key: &'a (Purpose, String), deadline: Instant) -> Option<Ticket<'a>> {
+        match self.with_health(key, |health| health.breaker.admit(Instant::now())) {
+            Admission::Refused => None,
+            admission => Some(Ticket { inner: self, key, admission, deadline, settled: false }),
+        }
+    }
+}
+
+/// The duty to tell the breaker how an attempt went.
+struct Ticket<'a> {
+    inner: &'a Inner,
+    key: &'a (Purpose, String),
+    admission: Admission,
+    deadline: Instant,
+    settled: bool,
+}
+
+impl Ticket<'_> {
+    fn settle(mut self, failed: bool) {
+        self.record(failed);
+    }
+
+    fn record(&mut self, failed: bool) {
+        self.settled = true;
+        let opened = self.inner.with_health(self.key, |health| {
+            health.breaker.record(Instant::now(), self.admission, failed, fastrand::f64())
+        });
+        if opened {
+            count(&self.inner.counters.breaker_opens, 1);
+            log::warn!(target: "target_sdk::transport", "{} keeps failing and is not asked for two seconds", self.key.1);
+        }
+    }
+}
+
+impl Drop for Ticket<'_> {
+    fn drop(&mut self) {
+        if self.settled {
+            return;
+        }
+        // Dropped in flight: by the deadline, which is a failure of the host, or by a cancel, which is not.
+        if Instant::now() >= self.deadline {
+            self.record(true);
+        } else {
+            self.inner.with_health(self.key, |health| health.breaker.abandon(Instant::now(), self.admission));
+        }
+    }
+}
+
+fn checked_url(text: &str) -> Result<Url> {
+    // No message repeats the URL: its query holds session ids.
+    let wrong = |what: &'static str| Error::new(ErrorKind::InvalidOptions, what);
+    if text.bytes().any(|byte| byte.is_ascii_control()) {
+        return Err(wrong("the request's URL has a control character in it"));
+    }
+    let url = Url::parse(text).map_err(|_| wrong("the request's URL is not a URL"))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(wrong("the request's URL must begin with https:// or http://"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(wrong("the request's URL must not have a user name or password in it"));
+    }
+    Ok(url)
+}
+
+fn checked_headers(request: &Request) -> Result<HeaderMap> {
+    let mut headers = HeaderMap::with_capacity(request.headers.len() + 2);
+    headers.insert("accept-encoding", HeaderValue::from_static("gzip"));
+    if request.body.is_some() {
+        headers.insert("content-type", HeaderValue::from_static("application/json"));
+    }
+    for (name, value) in &request.headers {
+        let key = HeaderName::from_bytes(name.as_bytes())
+            .map_err(|_| Error::internal(format!("`{name}` is not the name of a header")))?;
+        let value = HeaderValue::from_str(value).map_err(|_| {
+            Error::new(ErrorKind::InvalidOptions, format!("the value of header {name} has a forbidden character in it"))
+        })?;
+        headers.insert(key, value);
+    }
+    Ok(headers)
+}
+
+fn build(request: &Request, url: &Url, headers: &HeaderMap) -> reqwest::Request {
+    let method = match request.method {
+        Method::Get => reqwest::Method::GET,
+        Method::Post => reqwest::Method::POST,
+    };
+    let mut built = reqwest::Request::new(method, url.clone());
+    *built.headers_mut() = headers.clone();
+    if let Some(body) = &request.body {
+        *built.body_mut() = Some(reqwest::Body::from(body.clone()));
+    }
+    built
+}
+
+/// Where a redirect leads, if it may be followed: same host, never less secure.
+fn redirected(from: &Url, location: &str, count: u32) -> Result<Url, &'static str> {
+    if count > REDIRECTS {
+        return Err("too many redirects");
+    }
+    if location.is_empty() || location.bytes().any(|byte| byte.is_ascii_control()) {
+        return Err("a redirect without a usable location");
+    }
+    let to = from.join(location).map_err(|_| "a redirect to something that is not a URL")?;
+    if to.scheme() != from.scheme() && to.scheme() != "https" {
+        return Err("a redirect from https to another scheme is not followed");
+    }
+    if to.host() != from.host() {
+        return Err("a redirect to another host is not followed");
+    }
+    if !to.username().is_empty() || to.password().is_some() {
+        return Err("a redirect with a user name or password is not followed");
+    }
+    Ok(to)
+}
+
+fn host_of(url: &Url) -> String {
+    format!("{}:{}", url.host_str().unwrap_or(""), url.port_or_known_default().unwrap_or(0))
+}
+
+fn literal_address(url: &Url) -> Option<std::net::IpAddr> {
+    // The parser has turned decimal, octal and hexadecimal forms into plain addresses.
+    url.host_str()?.trim_matches(['[', ']']).parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn redirects_stay_on_their_host_and_stay_secure() {
+        let from = Url::parse("https://assets.example/a/rules.json").unwrap();
+        let to = |location| redirected(&from, location, 1).map(String::from);
+        assert_eq!(to("/b/rules.json").unwrap(), "https://assets.example/b/rules.json");
+        assert_eq!(to("https://assets.example:8443/r").unwrap(), "https://assets.example:8443/r");
+        for refused in [
+            "http://assets.example/r",
+            "https://other.example/r",
+            "//other.example/r",
+            "https://u:p@assets.example/r",
+            "",
+            "/a\r\nx: y",
+            "ftp://assets.example/r",
+            "file:///etc/passwd",
+        ] {
+            assert!(to(refused).is_err(), "{refused:?}");
+        }
+        assert!(redirected(&from, "/r", REDIRECTS).is_ok());
+        assert!(redirected(&from, "/r", REDIRECTS + 1).is_err());
+        let plain = Url::parse("http://assets.example/r").unwrap();
+        assert!(redirected(&plain, "https://assets.example/r", 1).is_ok());
+    }
+
+    #[test]
+    fn urls_are_checked_and_never_repeated() {
+        for bad in ["", "rules", "ftp://h/secret", "https://user:secret@h/", "https://h/\r\nsecret", "https://"] {
+            let error = checked_url(bad).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidOptions);
+            assert!(!error.message().contains("secret"), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn literal_addresses_are_recognised_however_they_are_written() {
+        for text in
+            ["http://2130706433/", "http://0x7f.1/", "http://0177.0.0.1/", "http://127.1/", "http://[::ffff:7f00:1]/"]
+        {
+            let address = literal_address(&checked_url(text).unwrap()).unwrap();
+            assert!(!address::is_public(address), "{text}");
+        }
+        assert_eq!(literal_address(&checked_url("http://assets.example/").unwrap()), None);
+    }
+}
