@@ -50,7 +50,7 @@ static void print_offers(target_result result) {
 
 int main(int argc, char **argv) {
   static const char options[] = "{\"request\": {\"execute\": {\"mboxes\": ["
-                                "{\"name\": \"hero-banner\"},"
+                                "{\"name\": \"homepage-hero\"},"
                                 "{\"name\": \"demo-engineering-flags\"},"
                                 "{\"name\": \"an-mbox-without-offers\"}]}}}";
   struct answer answer = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0, 0};

@@ -20,7 +20,7 @@ static target_result decide(target_client client, int visitor, const char *metho
   /* "decisioningMethod" of a call goes before the client's. */
   char *options = example_format("{\"decisioningMethod\": \"%s\", \"request\": {"
                                  "\"id\": {\"tntId\": \"visitor-%d.28_0\"},"
-                                 "\"execute\": {\"mboxes\": [{\"name\": \"demo-engineering-flags\"}]}}}",
+                                 "\"execute\": {\"mboxes\": [{\"name\": \"a1-serverside-ab\"}]}}}",
                                  method, visitor);
   if (options == NULL) return 0;
   target_status status = target_get_offers_sync(client, options, TARGET_NUL, 0, &result);

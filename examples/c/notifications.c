@@ -23,12 +23,12 @@ static char *display_notification(target_result prefetched) {
   clock_gettime(CLOCK_REALTIME, &now);
   return example_format("{\"targetCookie\": %s, \"request\": {\"notifications\": [{"
                         "\"id\": \"shown-1\", \"type\": \"display\", \"timestamp\": %lld,"
-                        "\"mbox\": {\"name\": \"hero-banner\"}, \"tokens\": [%s]}]}}",
+                        "\"mbox\": {\"name\": \"homepage-hero\"}, \"tokens\": [%s]}]}}",
                         cookie, (long long)now.tv_sec * 1000 + now.tv_nsec / 1000000, token);
 }
 
 int main(int argc, char **argv) {
-  static const char prefetch[] = "{\"request\": {\"prefetch\": {\"mboxes\": [{\"name\": \"hero-banner\"}]}}}";
+  static const char prefetch[] = "{\"request\": {\"prefetch\": {\"mboxes\": [{\"name\": \"homepage-hero\"}]}}}";
   target_result offers = 0, receipt = 0;
   char *notification = NULL;
   int failed = 1;

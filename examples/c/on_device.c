@@ -21,7 +21,7 @@ int main(int argc, char **argv) {
   /* The visitor's id chooses the experience: the same id always gets the same one. */
   static const char options[] = "{\"request\": {\"id\": {\"tntId\": \"visitor-4711.28_0\"},"
                                 " \"context\": {\"channel\": \"web\"},"
-                                " \"execute\": {\"mboxes\": [{\"name\": \"demo-engineering-flags\"}]}}}";
+                                " \"execute\": {\"mboxes\": [{\"name\": \"a1-serverside-ab\"}]}}}";
   target_result result = 0;
 
   if (argc != 2) {
