@@ -69,13 +69,10 @@ impl<'a> TargetCookie<'a> {
                 ignored("not three fields");
                 continue;
             };
-            match expiry.trim().parse::<f64>() {
-                Ok(expiry) if expiry.is_finite() => {
-                    if expiry < now as f64 {
-                        continue;
-                    }
-                }
-                _ => {
+            match is_over(expiry.trim(), now) {
+                Some(false) => {}
+                Some(true) => continue,
+                None => {
                     ignored("its expiry is not a number");
                     continue;
                 }
@@ -93,6 +90,14 @@ impl<'a> TargetCookie<'a> {
         }
         cookie
     }
+}
+
+/// Whether the time has passed; `None` if it is no number.
+fn is_over(expiry: &str, now: i64) -> Option<bool> {
+    if let Ok(expiry) = expiry.parse::<i64>() {
+        return Some(expiry < now);
+    }
+    expiry.parse::<f64>().ok().filter(|expiry| expiry.is_finite()).map(|expiry| expiry < now as f64)
 }
 
 fn ignored(why: &str) {
@@ -117,7 +122,7 @@ pub fn write_target_cookie(out: &mut String, session_id: &str, tnt_id: Option<&s
     }
     out.push_str("\",\"maxAge\":");
     let age_ms = i128::from(last) * 1000 - i128::from(now_ms);
-    let age = (age_ms.unsigned_abs() + 999) / 1000;
+    let age = age_ms.unsigned_abs().div_ceil(1000);
     json::write_int(out, i64::try_from(age).unwrap_or(i64::MAX));
     out.push('}');
 }

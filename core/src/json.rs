@@ -149,6 +149,18 @@ fn array_index(token: &str) -> Option<usize> {
 /// Appends `text` as a JSON string, quotes included.
 pub fn write_str(out: &mut String, text: &str) {
     out.push('"');
+    write_escaped(out, text);
+    out.push('"');
+}
+
+/// Appends `text` as it stands inside a JSON string: escaped, without quotes.
+pub fn write_escaped(out: &mut String, text: &str) {
+    // Nearly all text needs no escapes, and this loop without branches is several times faster than the one below.
+    let escapes = text.bytes().fold(false, |found, byte| found | (byte < 0x20) | (byte == b'"') | (byte == b'\\'));
+    if !escapes {
+        out.push_str(text);
+        return;
+    }
     let mut clean = 0;
     for (at, byte) in text.bytes().enumerate() {
         let escape = match byte {
@@ -173,7 +185,6 @@ pub fn write_str(out: &mut String, text: &str) {
         clean = at + 1;
     }
     out.push_str(&text[clean..]);
-    out.push('"');
 }
 
 /// Appends an integer.

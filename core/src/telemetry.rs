@@ -146,7 +146,7 @@ pub struct Measured<'m> {
 pub fn delivery_entry(call: &Measured<'_>) -> String {
     let mut out = String::with_capacity(320);
     begin(&mut out, call.request_id, call.timestamp_ms);
-    number(&mut out, "execution", millis(call.execution));
+    written(&mut out, "execution", millis(call.execution));
     out.push_str(if call.edge { ",\"mode\":\"edge\"" } else { ",\"mode\":\"local\"" });
     out.push_str(",\"features\":{\"decisioningMethod\":\"");
     out.push_str(call.decisioning_method.name());
@@ -168,7 +168,9 @@ pub fn delivery_entry(call: &Measured<'_>) -> String {
         &[("prefetchMboxCount", features.prefetch_mboxes), ("prefetchViewCount", features.prefetch_views)],
     );
     out.push('}');
-    number(&mut out, "parsing", call.parsing.map_or(0.0, millis));
+    if let Some(parsing) = call.parsing {
+        written(&mut out, "parsing", millis(parsing));
+    }
     request(&mut out, call.timing);
     if let Some(token) = call.telemetry_server_token {
         out.push_str(",\"telemetryServerToken\":");
@@ -226,9 +228,16 @@ fn millis(time: Duration) -> f64 {
 
 /// Appends a member with at most two decimals; zero is left out.
 fn number(out: &mut String, key: &str, value: f64) {
+    if (value * 100.0).round() != 0.0 {
+        written(out, key, value);
+    }
+}
+
+/// Appends a member with at most two decimals. What takes microseconds in this library rounds to zero, and is still told.
+fn written(out: &mut String, key: &str, value: f64) {
     use std::fmt::Write;
     let rounded = (value * 100.0).round() / 100.0;
-    if rounded != 0.0 && rounded.is_finite() {
+    if rounded.is_finite() {
         let _ = write!(out, ",\"{key}\":{rounded}"); // writing to a String cannot fail
     }
 }

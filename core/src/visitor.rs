@@ -228,11 +228,11 @@ impl<'a> Visitor<'a> {
     pub(crate) fn supplemental_data_id(&mut self, consumer: &str, make: impl FnOnce() -> String) -> Cow<'a, str> {
         let ids = self.ids.get_or_insert_default();
         let key = format!("payload:{consumer}");
-        if let Some(last) = &ids.last {
-            if !is_consumed(&ids.last_consumed, &key) {
-                ids.last_consumed.set(key, true);
-                return last.clone();
-            }
+        if let Some(last) = &ids.last
+            && !is_consumed(&ids.last_consumed, &key)
+        {
+            ids.last_consumed.set(key, true);
+            return last.clone();
         }
         let current = match ids.current.take() {
             Some(current) if is_consumed(&ids.current_consumed, &key) => {
@@ -328,11 +328,11 @@ fn consumed<'a>(ids: &mut Object<'a>, key: &str, path: &str) -> Result<Object<'a
     match ids.remove(key) {
         None | Some(Json::Null) => Ok(Object::new()),
         Some(Json::Object(consumed)) => {
-            for (consumer, value) in consumed.iter().filter(|(_, value)| value.as_bool().is_none()) {
+            let unreadable = consumed.iter().find(|(_, value)| value.as_bool().is_none()).map(|(consumer, value)| {
                 let consumer = consumer.replace('~', "~0").replace('/', "~1");
-                return Err(wrong_type(format!("{path}/sdid/{key}/{consumer}"), "boolean", value));
-            }
-            Ok(consumed)
+                wrong_type(format!("{path}/sdid/{key}/{consumer}"), "boolean", value)
+            });
+            unreadable.map_or(Ok(consumed), Err)
         }
         Some(other) => Err(wrong_type(format!("{path}/sdid/{key}"), "object", &other)),
     }

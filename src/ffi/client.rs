@@ -19,8 +19,7 @@ use super::queue::{self, Item, QueueEntry};
 use super::result::{ResultEntry, plain_error};
 use super::sized::{self, Sized};
 use super::status::{
-    self, TARGET_E_CALLBACK_STUCK, TARGET_E_CLOSED, TARGET_E_INTERNAL, TARGET_E_INVALID_ARG, TARGET_E_NOT_READY,
-    TARGET_E_TIMEOUT, TARGET_E_WOULD_DEADLOCK, target_status,
+    self, TARGET_E_CALLBACK_STUCK, TARGET_E_CLOSED, TARGET_E_INTERNAL, TARGET_E_INVALID_ARG, TARGET_E_TIMEOUT, TARGET_E_WOULD_DEADLOCK, target_status,
 };
 use super::text::{self, Text};
 
@@ -344,12 +343,11 @@ pub unsafe extern "C" fn target_client_state(client: target_client, state: *mut 
 pub extern "C" fn target_client_wait_ready(client: target_client, timeout_ms: u32) -> target_status {
     guard::status(|| {
         let entry = handle::client(client)?;
-        match entry.core.state() {
-            State::Ready | State::Offline => return Ok(()),
-            State::Draining | State::Closed => return Err(TARGET_E_CLOSED),
-            State::Degraded => return Err(TARGET_E_NOT_READY),
-            State::Starting if timeout_ms == 0 => return Err(TARGET_E_TIMEOUT),
-            State::Starting => {}
+        if let Some(known) = entry.core.readiness() {
+            return known.map_err(|error| status::of(error.kind()));
+        }
+        if timeout_ms == 0 {
+            return Err(TARGET_E_TIMEOUT);
         }
         let core = entry.core.clone();
         wait_for(&entry.threads, millis(timeout_ms), async move { core.ready().await })

@@ -5,8 +5,10 @@ use std::time::{Duration, Instant};
 
 use tokio::time::Instant as Deadline;
 
+use super::local::{self, Local};
 use super::stats::Kind;
 use super::{Answer, Call, Inner, Operation};
+use crate::artifact::GeoAnswer;
 use crate::attributes::{self, Attributes};
 use crate::config::DecisioningMethod;
 use crate::cookies;
@@ -19,33 +21,114 @@ use crate::telemetry::{Features, Measured, Telemetry, delivery_entry};
 /// A deadline that the clock cannot express is this far away.
 const FAR: Duration = Duration::from_secs(86_400 * 365);
 
+/// Name of the page load's mbox where no artifact says otherwise.
+const GLOBAL_MBOX: &str = "target-global-mbox";
+
 /// Begins a call: parses and prepares it, decides it here if that is possible.
 pub(super) fn begin(inner: &Arc<Inner>, operation: Operation, accepted: Instant, timeout: Option<Duration>) -> Call {
     let running = inner.stats.begin(accepted);
     let timeout = timeout.unwrap_or(inner.config.timeout);
-    let deadline = accepted.checked_add(timeout).unwrap_or_else(|| Instant::now() + FAR);
+    let deadline = Deadline::from(accepted.checked_add(timeout).unwrap_or_else(|| Instant::now() + FAR));
+    let first = match attempt(inner, &operation, accepted, &Found::default()) {
+        Next::Done(kind, answer) => {
+            running.finish(kind, answer.as_ref().map(drop));
+            return Call::Ready(answer);
+        }
+        next => next,
+    };
+    let inner = inner.clone();
+    Call::Pending(Box::pin(async move {
+        let mut kind = Kind::ServerSide;
+        let work = carry_on(&inner, operation, first, accepted, deadline, &mut kind);
+        let answer = within(&inner, deadline, work).await.map_err(|error| error.with_elapsed(accepted.elapsed()));
+        running.finish(kind, answer.as_ref().map(drop));
+        answer
+    }))
+}
+
+/// What a call needs next.
+enum Next {
+    /// Nothing: it is answered.
+    Done(Kind, Result<Answer>),
+    /// The Delivery API.
+    Ask(Kind, Box<Remote>),
+    /// The first artifact, for so long.
+    WaitForArtifact(Duration),
+    /// The place of the visitor with this address (`None`: of this host).
+    LookUp(Option<String>),
+}
+
+/// What a call has waited for.
+#[derive(Default)]
+struct Found {
+    waited: bool,
+    geo: Option<Option<GeoAnswer>>,
+}
+
+/// Goes as far as is possible without I/O.
+fn attempt(inner: &Arc<Inner>, operation: &Operation, accepted: Instant, found: &Found) -> Next {
     let kind = match operation {
         Operation::SendNotifications { .. } => Kind::Notifications,
         Operation::GetOffers { .. } | Operation::GetAttributes { .. } => Kind::ServerSide,
     };
-    let remote = match read(inner, &operation) {
-        Ok(prepared) => Remote {
-            features: Features::of(&prepared.request),
-            prepared: prepared.into_owned(),
-            wants_attributes: matches!(operation, Operation::GetAttributes { .. }),
-        },
-        Err(error) => {
-            running.finish(kind, Err(&error));
-            return Call::Ready(Err(error));
-        }
+    let prepared = match read(inner, operation) {
+        Ok(prepared) => prepared,
+        Err(error) => return Next::Done(kind, Err(error)),
     };
-    let inner = inner.clone();
-    Call::Pending(Box::pin(async move {
-        let answer = within(&inner, deadline.into(), remote.run(&inner, deadline.into())).await;
-        let answer = answer.map_err(|error| error.with_elapsed(accepted.elapsed()));
-        running.finish(kind, answer.as_ref().map(drop));
-        answer
-    }))
+    let wants_attributes = matches!(operation, Operation::GetAttributes { .. });
+    let method = match kind {
+        Kind::Notifications => DecisioningMethod::ServerSide,
+        _ => prepared.decisioning_method,
+    };
+    let prepared = match local::attempt(inner, prepared, method, accepted, found.geo.as_ref(), found.waited) {
+        Local::Decided(envelope) => return Next::Done(Kind::OnDevice, finish(inner, envelope, wants_attributes)),
+        Local::Impossible(error) => return Next::Done(Kind::OnDevice, Err(error)),
+        Local::WaitForArtifact(longest) => return Next::WaitForArtifact(longest),
+        Local::LookUp(address) => return Next::LookUp(address),
+        Local::NotHere(prepared) => prepared,
+    };
+    Next::Ask(
+        kind,
+        Box::new(Remote { features: Features::of(&prepared.request), prepared: prepared.into_owned(), wants_attributes }),
+    )
+}
+
+/// Does the I/O that a call needs, step by step.
+async fn carry_on(
+    inner: &Arc<Inner>,
+    operation: Operation,
+    mut next: Next,
+    accepted: Instant,
+    deadline: Deadline,
+    answered: &mut Kind,
+) -> Result<Answer> {
+    let mut found = Found::default();
+    loop {
+        match next {
+            Next::Done(kind, answer) => {
+                *answered = kind;
+                return answer;
+            }
+            Next::Ask(kind, remote) => {
+                *answered = kind;
+                return remote.run(inner, deadline).await;
+            }
+            Next::WaitForArtifact(longest) => {
+                *answered = Kind::OnDevice;
+                if let Some(artifact) = &inner.artifact {
+                    let until = Deadline::from(accepted + longest).min(deadline);
+                    // Either way: what is there then decides.
+                    let _ = tokio::time::timeout_at(until, artifact.usable()).await;
+                }
+                found.waited = true;
+            }
+            Next::LookUp(address) => {
+                *answered = Kind::OnDevice;
+                found.geo = Some(local::look_up(inner, address.as_deref(), deadline).await);
+            }
+        }
+        next = attempt(inner, &operation, accepted, &found);
+    }
 }
 
 /// Options to request.
@@ -73,14 +156,14 @@ async fn within<T>(inner: &Inner, deadline: Deadline, work: impl Future<Output =
 }
 
 /// A call for the Delivery API.
-struct Remote {
-    prepared: Prepared<'static>,
-    features: Features,
-    wants_attributes: bool,
+pub(super) struct Remote {
+    pub(super) prepared: Prepared<'static>,
+    pub(super) features: Features,
+    pub(super) wants_attributes: bool,
 }
 
 impl Remote {
-    async fn run(&self, inner: &Inner, deadline: Deadline) -> Result<Answer> {
+    pub(super) async fn run(&self, inner: &Inner, deadline: Deadline) -> Result<Answer> {
         let prepared = &self.prepared;
         let Some(transport) = &inner.transport else {
             return Err(Error::new(ErrorKind::Network, "the client is offline and the call needs the server")
@@ -153,7 +236,11 @@ impl Inner {
 
     /// Name under which the page load's offers count as attributes.
     fn page_load_mbox(&self) -> Option<Arc<str>> {
-        self.config.include_page_load.then(|| Arc::from("target-global-mbox"))
+        if !self.config.include_page_load {
+            return None;
+        }
+        let artifact = self.artifact.as_ref().and_then(|artifact| artifact.current());
+        Some(artifact.map_or_else(|| Arc::from(GLOBAL_MBOX), |artifact| Arc::from(artifact.rules.global_mbox())))
     }
 }
 

@@ -99,6 +99,11 @@ impl Life {
         })
     }
 
+    /// What [`Life::ready`] would say, if it would not wait.
+    pub(crate) fn readiness(&self) -> Option<Result<()>> {
+        self.now.borrow().verdict()
+    }
+
     /// Waits until the client is ready (`Ok`), known not to be (`NotReady`), or closing (`Closed`).
     pub(crate) async fn ready(&self) -> Result<()> {
         let mut changes = self.now.subscribe();

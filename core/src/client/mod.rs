@@ -1,14 +1,17 @@
 //! One Target client: its life cycle, limits, ready state and events; chooses between delivery and decisioning.
 
+mod background;
 mod call;
 mod events;
 mod life;
 mod limits;
+mod local;
+mod notifier;
 mod stats;
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
@@ -17,8 +20,11 @@ use self::events::Events;
 use self::life::Life;
 pub use self::limits::Admission;
 use self::limits::Limits;
+use self::notifier::Notifier;
 use self::stats::Stats;
-use crate::config::Config;
+use crate::artifact::{self, Geo};
+use crate::config::{Config, DecisioningMethod};
+use crate::decisioning::Ruleset;
 use crate::env::Environment;
 use crate::error::{Error, ErrorKind, Result};
 use crate::telemetry::Telemetry;
@@ -35,11 +41,20 @@ struct Inner {
     limits: Limits,
     stats: Stats,
     telemetry: Telemetry,
+    events: Events,
     /// `None`: offline.
     transport: Option<Transport>,
+    /// `None`: every call is for the server.
+    artifact: Option<Provider>,
+    geo: Option<Geo>,
+    /// Set by [`Client::start`] when decisions may cause notifications.
+    notifier: OnceLock<Notifier>,
     /// Edge cluster of the last answer: where the next call goes, whoever the visitor is.
     sticky_hint: ArcSwapOption<String>,
 }
+
+/// Where the rules come from.
+type Provider = artifact::Provider<Ruleset>;
 
 /// Life cycle of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,14 +128,27 @@ impl Client {
     pub fn new(config_json: &str, environment: Environment) -> Result<Client> {
         let config = Config::parse(config_json)?;
         let events = Events::new(environment.events.clone());
+        // What parts of the client tell goes through its own queue, so that events come in order and numbered.
+        let environment = Environment { events: events.sink(), ..environment };
         let transport = if config.offline { None } else { Some(Transport::new(&config.transport)?) };
+        let (artifact, geo) = match config.decisioning_method {
+            DecisioningMethod::ServerSide => (None, None),
+            DecisioningMethod::OnDevice | DecisioningMethod::Hybrid => {
+                let geo = transport.clone().map(|transport| Geo::new(&config, transport)).transpose()?;
+                (Some(Provider::new(&config, transport.clone(), &environment, Ruleset::compile)?), geo)
+            }
+        };
         Ok(Client(Arc::new(Inner {
-            life: Life::new(events),
+            life: Life::new(events.clone()),
             limits: Limits::new(config.max_in_flight, config.max_queued),
             stats: Stats::new(),
             telemetry: Telemetry::new(config.telemetry_enabled),
-            transport,
             sticky_hint: ArcSwapOption::empty(),
+            notifier: OnceLock::new(),
+            events,
+            transport,
+            artifact,
+            geo,
             config,
             environment,
         })))
@@ -128,12 +156,7 @@ impl Client {
 
     /// Starts background work: artifact, polling, readiness, notifications. Events may come from now on.
     pub fn start(&self) {
-        let inner = &self.0;
-        if inner.config.offline {
-            inner.life.go_offline(None);
-        } else {
-            inner.life.become_ready();
-        }
+        background::start(&self.0);
     }
 
     /// Takes a place for one call: `QueueFull` or `Closed` when there is none.
@@ -163,32 +186,81 @@ impl Client {
         self.0.life.ready().await
     }
 
+    /// The outcome that [`Client::ready`] would have, if it is known already.
+    pub fn readiness(&self) -> Option<Result<()>> {
+        self.0.life.readiness()
+    }
+
     /// Statistics as JSON.
     pub fn stats(&self) -> String {
         let inner = &self.0;
-        inner.stats.json(&[("limits", &inner.limits.json())])
+        let limits = inner.limits.json();
+        let telemetry =
+            format!(r#"{{"waiting":{},"dropped":{}}}"#, inner.telemetry.len(), inner.telemetry.dropped());
+        let transport = inner.transport.as_ref().map(|transport| transport.stats().json());
+        let artifact = inner.artifact.as_ref().map(|artifact| artifact.status().json());
+        let notifications = inner.notifier.get().map(Notifier::json);
+        let sections = [
+            ("limits", Some(limits)),
+            ("telemetry", Some(telemetry)),
+            ("transport", transport),
+            ("artifact", artifact),
+            ("notifications", notifications),
+        ];
+        let known: Vec<(&str, &str)> =
+            sections.iter().filter_map(|(name, json)| Some((*name, json.as_deref()?))).collect();
+        inner.stats.json(&known)
     }
 
     /// The artifact in use as JSON text, for bootstrapping another process.
     pub fn artifact(&self) -> Result<String> {
-        Err(Error::new(ErrorKind::NotReady, "there is no artifact"))
+        let current = self.0.artifact.as_ref().and_then(Provider::current);
+        current
+            .map(|snapshot| snapshot.text.to_string())
+            .ok_or_else(|| Error::new(ErrorKind::NotReady, "there is no artifact"))
+    }
+
+    /// Downloads the artifact now instead of at the next poll.
+    pub async fn refresh_artifact(&self) -> Result<()> {
+        match &self.0.artifact {
+            Some(artifact) => artifact.refresh().await,
+            None => Err(Error::new(ErrorKind::NotReady, "a server-side client has no artifact")),
+        }
     }
 
     /// Sends what is queued in the background; returns when all of it has an outcome or `timeout` passed.
     pub async fn flush(&self, timeout: Duration) -> FlushReport {
-        let _ = timeout;
-        FlushReport::default()
+        match self.0.notifier.get() {
+            Some(notifier) => notifier.flush(timeout).await,
+            None => FlushReport::default(),
+        }
     }
 
-    /// Refuses new calls from now on.
+    /// Refuses new calls from now on. Those in flight go on; what is queued is sent without delay.
     pub fn begin_close(&self) {
-        self.0.limits.begin_close();
-        self.0.life.begin_close();
+        let inner = &self.0;
+        inner.limits.begin_close();
+        inner.life.begin_close();
+        if let Some(notifier) = inner.notifier.get() {
+            notifier.begin_drain();
+        }
+    }
+
+    /// Resolves when no call is in flight or waiting; after [`Client::begin_close`] it stays that way.
+    pub async fn idle(&self) {
+        self.0.limits.idle().await;
     }
 
     /// Stops all background work at once; state becomes `Closed`. Calls in flight end with `Closed`. Idempotent.
     pub fn shut(&self) {
+        let inner = &self.0;
         self.begin_close();
-        self.0.life.close();
+        if let Some(notifier) = inner.notifier.get() {
+            notifier.shut();
+        }
+        if let Some(artifact) = &inner.artifact {
+            artifact.stop();
+        }
+        inner.life.close();
     }
 }

@@ -79,7 +79,7 @@ pub struct Config {
     pub telemetry_enabled: bool,
     /// Time between two artifact downloads; `None` is never.
     pub polling_interval: Option<Duration>,
-    /// Whether `polling_interval` may be shorter than five minutes. For tests.
+    /// Accept intervals below five minutes (`allowFastPolling`). For development and tests.
     pub allow_fast_polling: bool,
     /// How long an on-device call waits for the first artifact; `None`: it does not.
     pub maximum_wait_ready: Option<Duration>,

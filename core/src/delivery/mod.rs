@@ -2,8 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use crate::config::Config;
+use crate::config::{Config, DecisioningMethod};
+use crate::cookies;
+use crate::envelope::{self, RawList};
 use crate::error::Result;
+use crate::telemetry;
 use crate::transport::{Method, Purpose, Request, Timing, Transport};
 
 pub mod endpoint;
@@ -33,6 +36,58 @@ pub struct Sent {
     pub parsing: Duration,
     /// Times of the network call.
     pub timing: Timing,
+}
+
+impl Sent {
+    /// The cluster for the location hint cookie and for the client's next calls: the request's, else the answer's.
+    pub fn cluster<'s>(&'s self, prepared: &'s Prepared<'_>) -> Option<&'s str> {
+        let answered = || self.delivered.edge_host.as_deref().and_then(cookies::cluster_from_host);
+        prepared.cluster.as_deref().or_else(answered)
+    }
+
+    /// The envelope of a call that the server decided. The lists are names that only the server can decide, if known.
+    pub fn envelope(
+        &self,
+        prepared: &Prepared<'_>,
+        config: &Config,
+        now_ms: i64,
+        remote_mboxes: &RawList,
+        remote_views: &RawList,
+    ) -> String {
+        envelope::write(&envelope::Parts {
+            status: self.delivered.status,
+            request: &self.request,
+            response: &self.delivered.response,
+            session_id: &prepared.session_id,
+            tnt_id: self.delivered.tnt_id.as_deref(),
+            cluster: self.cluster(prepared),
+            now_ms,
+            visitor: &prepared.visitor,
+            organization_id: &config.organization_id,
+            analytics_details: &self.delivered.analytics,
+            response_tokens: &self.delivered.response_tokens,
+            trace: &self.delivered.traces,
+            decisioning_method: DecisioningMethod::ServerSide,
+            requested_decisioning_method: prepared.decisioning_method,
+            remote_mboxes,
+            remote_views,
+        })
+    }
+
+    /// The telemetry entry of the call.
+    pub fn telemetry_entry(&self, prepared: &Prepared<'_>, now_ms: i64) -> String {
+        telemetry::delivery_entry(&telemetry::Measured {
+            request_id: &prepared.request_id,
+            timestamp_ms: now_ms,
+            execution: self.execution,
+            parsing: Some(self.parsing),
+            edge: self.delivered.edge_host.is_some(),
+            decisioning_method: DecisioningMethod::ServerSide,
+            features: telemetry::Features::of(&prepared.request),
+            timing: Some(&self.timing),
+            telemetry_server_token: self.delivered.telemetry_server_token.as_deref(),
+        })
+    }
 }
 
 /// Sends a prepared request, with telemetry `entries`, and reads the answer. Dropping the future ends the I/O.

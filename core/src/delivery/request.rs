@@ -30,8 +30,8 @@ pub struct Prepared<'a> {
     pub decisioning_method: DecisioningMethod,
     /// When the call was prepared.
     pub now_ms: i64,
-    /// Random bytes that nothing has used yet, for an id the on-device engine may need.
-    pub entropy: [u8; 16],
+    /// Random bytes for the tntId that the on-device engine makes; only for a visitor without any id.
+    pub entropy: Option<[u8; 16]>,
 }
 
 /// Builds the request. `sticky_hint` is the cluster of the client's last answer; the configured one is used without it.
@@ -42,10 +42,6 @@ pub fn prepare<'a>(
     now_ms: i64,
     random: &dyn Random,
 ) -> Result<Prepared<'a>> {
-    let mut bytes = [[0_u8; 16]; 4]; // drawn at once: each draw is a system call
-    random.fill(bytes.as_flattened_mut());
-    let [session_bytes, request_bytes, supplemental_bytes, entropy] = bytes;
-
     let CallOptions { request, visitor_cookie, target_cookie, target_location_hint, consumer_id, customer_ids, .. } =
         options;
     let cookie = match target_cookie {
@@ -54,6 +50,21 @@ pub fn prepare<'a>(
     };
     let visitor_cookie = visitor_cookie.map_or_else(VisitorCookie::default, |text| VisitorCookie::parse(&text, now_ms));
     let mut visitor = Visitor::new(options.visitor_state, customer_ids, &config.organization_id)?;
+
+    let is_known = {
+        // as in `visitor_id` below: the caller's member counts, even when it is empty
+        let id = request.get("id");
+        let has = |key: &str, default: bool| id.and_then(|id| id.get(key)).map_or(default, |id| !is_falsy(id));
+        has("tntId", cookie.device.is_some())
+            || has("marketingCloudVisitorId", visitor_cookie.marketing_cloud_visitor_id.is_some())
+            || has("thirdPartyId", false)
+    };
+    let needs_session = cookie.session.is_none() && options.session_id.is_none();
+    // Drawn at once, and no more than may be needed: each draw is a system call, and its second half-block costs extra.
+    let mut bytes = [[0_u8; 16]; 4];
+    let needed = 2 + if !is_known { 2 } else { usize::from(needs_session) };
+    random.fill(bytes.get_mut(..needed).unwrap_or_default().as_flattened_mut());
+    let [request_bytes, supplemental_bytes, session_bytes, entropy] = bytes;
 
     let cluster = cookie
         .device
@@ -128,7 +139,7 @@ pub fn prepare<'a>(
         visitor,
         decisioning_method: options.decisioning_method.unwrap_or(config.decisioning_method),
         now_ms,
-        entropy,
+        entropy: (!is_known).then_some(entropy),
     })
 }
 
@@ -453,11 +464,11 @@ fn mode(given: Option<Json<'_>>) -> Option<Json<'_>> {
         return None;
     }
     if let Some(Json::Array(mboxes)) = mode.get_mut("mboxes") {
-        for (position, mbox) in (0..).zip(mboxes) {
-            if let Json::Object(mbox) = mbox {
-                if mbox.get("index").is_none() {
-                    mbox.push("index", Json::from(position as i64));
-                }
+        for (position, mbox) in (0_i64..).zip(mboxes) {
+            if let Json::Object(mbox) = mbox
+                && mbox.get("index").is_none()
+            {
+                mbox.push("index", position);
             }
         }
     }

@@ -127,7 +127,8 @@ fn status_failure(status: u16, headers: &HeaderMap, page: &[u8], plan: &Plan<'_>
     }
     let name = reqwest::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
     let message = format!("{host} answered {status}{}{}", if name.is_some() { " " } else { "" }, name.unwrap_or(""));
-    let transient = retry::is_transient(status);
+    // A POST answered by 500 may have been processed; asking twice for the same thing is harmless.
+    let transient = retry::is_transient(status) || (status == 500 && plan.idempotent);
     let asked = || {
         let server_now = text(headers, DATE.as_str()).and_then(retry::http_date);
         let now = server_now.unwrap_or_else(|| crate::env::Clock::now_ms(&crate::env::SystemClock) / 1000);

@@ -126,6 +126,23 @@ pub struct TransportStats {
     pub bytes_in: u64,
 }
 
+impl TransportStats {
+    /// As a JSON object, for statistics.
+    pub fn json(&self) -> String {
+        format!(
+            r#"{{"requests":{},"attempts":{},"retries":{},"retryBudgetExhausted":{},"breakerOpens":{},"breakerRefusals":{},"bytesOut":{},"bytesIn":{}}}"#,
+            self.requests,
+            self.attempts,
+            self.retries,
+            self.budget_exhausted,
+            self.breaker_opens,
+            self.breaker_refusals,
+            self.bytes_out,
+            self.bytes_in
+        )
+    }
+}
+
 impl Transport {
     /// Prepares connections; opens none, and reads no trust store before TLS is used.
     pub fn new(config: &TransportConfig) -> Result<Transport> {

@@ -44,7 +44,7 @@ impl Pool {
     pub(super) fn new(config: &TransportConfig) -> Result<Pool> {
         Ok(Pool {
             tls: TlsSettings::new(&config.tls_roots, config.tls_identity.as_ref())?,
-            proxy: config.proxy.as_ref().map(proxy_settings).transpose()?,
+            proxy: config.proxy.as_ref().map(proxy_settings).transpose()?.flatten(),
             config: config.clone(),
             resolver: Resolver::new(),
             clients: Mutex::default(),
@@ -101,7 +101,8 @@ impl Pool {
     }
 }
 
-fn proxy_settings(config: &ProxyConfig) -> Result<ProxySettings> {
+/// `None`: the proxy is configured for no host at all.
+fn proxy_settings(config: &ProxyConfig) -> Result<Option<ProxySettings>> {
     // The URL may hold a password: no message repeats it.
     let wrong = |what: &'static str| Error::invalid("/proxy/url", what);
     let url = Url::parse(&config.url).map_err(|_| wrong("not a URL such as http://proxy.example:3128"))?;
@@ -116,8 +117,12 @@ fn proxy_settings(config: &ProxyConfig) -> Result<ProxySettings> {
         let text = |part: &Option<String>| part.clone().unwrap_or_default();
         proxy = proxy.basic_auth(&text(&config.username), &text(&config.password));
     }
+    // reqwest's `*` matches names only, not addresses.
+    if config.no_proxy.as_deref().is_some_and(|hosts| hosts.split(',').any(|host| host.trim() == "*")) {
+        return Ok(None);
+    }
     let proxy = proxy.no_proxy(config.no_proxy.as_deref().and_then(NoProxy::from_string));
-    Ok(ProxySettings { proxy, host, uses_tls, name })
+    Ok(Some(ProxySettings { proxy, host, uses_tls, name }))
 }
 
 #[cfg(test)]
@@ -136,7 +141,7 @@ mod tests {
             [("http://p.example", "p.example:80"), ("https://[::1]:3129", "[::1]:3129"), ("socks5://p", "p:1080")]
         {
             let config = ProxyConfig { url: url.to_owned(), username: None, password: None, no_proxy: None };
-            assert_eq!(proxy_settings(&config).unwrap().name, name);
+            assert_eq!(proxy_settings(&config).unwrap().unwrap().name, name);
         }
     }
 }

@@ -132,6 +132,11 @@ fn without_nulls(id: Option<&Value>) -> Value {
 fn add_traces(section: &mut Value, mode: &str, question: &Question<'_>) {
     let Some(section) = section.as_object_mut() else { return };
     for (kind, items) in section {
+        let singular = match kind.as_str() {
+            "mboxes" => "mbox",
+            "views" => "view",
+            other => other,
+        };
         let items = match items {
             Value::Array(items) => items.iter_mut().collect(),
             item => vec![item],
@@ -148,7 +153,7 @@ fn add_traces(section: &mut Value, mode: &str, question: &Question<'_>) {
                 json!({
                     "clientCode": question.client,
                     "profile": { "visitorId": question.request.get("id") },
-                    "request": { "sessionId": question.session_id, kind.trim_end_matches('s'): location },
+                    "request": { "sessionId": question.session_id, singular: location },
                     "optionsServed": options,
                 })
             });

@@ -19,8 +19,10 @@ pub mod options;
 mod record;
 mod server;
 mod state;
+mod stop;
 mod tls;
 mod validate;
 mod watched;
 
-pub use server::{Edge, until_told_to_stop};
+pub use server::Edge;
+pub use stop::Stop;

@@ -4,8 +4,8 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use target_edge::Edge;
 use target_edge::options::{Command, Options, help, parse};
+use target_edge::{Edge, Stop};
 
 fn main() -> ExitCode {
     let outcome = match parse(std::env::args().skip(1)) {
@@ -34,10 +34,11 @@ fn run(options: Options) -> Result<(), String> {
         .build()
         .map_err(|error| format!("no runtime: {error}"))?;
     let outcome = runtime.block_on(async {
-        let with_parent = options.exit_with_parent;
+        let stop = Stop::listen(options.exit_with_parent).map_err(|error| format!("no signals: {error}"))?;
         let edge = Edge::start(options).await?;
         say(&format!("target-edge listening on {}\n", edge.url())).map_err(|error| error.to_string())?;
-        target_edge::until_told_to_stop(with_parent).await.map_err(|error| format!("no signals: {error}"))
+        stop.wait().await;
+        Ok(())
     });
     // Connections in the middle of a fault do not hold up the end.
     runtime.shutdown_background();

@@ -187,32 +187,3 @@ where
     // The other side may leave in the middle of it.
     let _ = perform(io, steps).await;
 }
-
-/// Waits for SIGTERM, SIGINT or, if asked to, the end of standard input.
-pub async fn until_told_to_stop(with_parent: bool) -> io::Result<()> {
-    let (sender, parent_gone) = tokio::sync::oneshot::channel::<()>();
-    // Kept until the end without a parent to watch: a dropped sender would look like a lost one.
-    let mut unused = Some(sender);
-    if with_parent {
-        let sender = unused.take();
-        std::thread::Builder::new().name("stdin".to_owned()).spawn(move || {
-            // An unreadable standard input is one that has ended.
-            let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
-            drop(sender);
-        })?;
-    }
-    #[cfg(unix)]
-    let terminate = async {
-        tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?.recv().await;
-        Ok::<_, io::Error>(())
-    };
-    #[cfg(not(unix))]
-    let terminate = pending::<io::Result<()>>();
-    let outcome = tokio::select! {
-        _ = parent_gone => Ok(()),
-        result = tokio::signal::ctrl_c() => result,
-        result = terminate => result,
-    };
-    drop(unused);
-    outcome
-}

@@ -1,0 +1,199 @@
+//! Deciding in this process: the artifact, the visitor's place, and what follows from a decision.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::Inner;
+use super::events::EventWriter;
+use super::notifier::Origin;
+use crate::artifact::GeoAnswer;
+use crate::config::DecisioningMethod;
+use crate::decisioning::{Decision, Input, IpToLookUp, TraceSource, decide, needs_geo_lookup, valid_geo};
+use crate::delivery::Prepared;
+use crate::envelope::{self, RawList};
+use crate::error::{Error, ErrorKind};
+use crate::json::{self, Json, Limits, Object};
+use crate::telemetry::{Features, Measured, delivery_entry};
+
+/// How far a call gets in this process.
+pub(super) enum Local<'a> {
+    /// The envelope.
+    Decided(String),
+    /// On-device only, and that cannot be.
+    Impossible(Error),
+    /// The first artifact may come within this time.
+    WaitForArtifact(Duration),
+    /// The artifact targets places, and the visitor's is to be looked up by this address (`None`: this host's own).
+    LookUp(Option<String>),
+    /// A call for the server.
+    NotHere(Prepared<'a>),
+}
+
+/// Decides the call if its method allows that. `geo` is the outcome of a look-up, `None` before it.
+pub(super) fn attempt<'a>(
+    inner: &Arc<Inner>,
+    mut prepared: Prepared<'a>,
+    method: DecisioningMethod,
+    accepted: Instant,
+    geo: Option<&Option<GeoAnswer>>,
+    waited: bool,
+) -> Local<'a> {
+    if method == DecisioningMethod::ServerSide {
+        return Local::NotHere(prepared);
+    }
+    let snapshot = inner.artifact.as_ref().map(|artifact| artifact.current_guard());
+    let Some(snapshot) = snapshot.as_ref().and_then(|guard| guard.as_ref()) else {
+        return match (method, inner.config.maximum_wait_ready) {
+            (DecisioningMethod::Hybrid, _) => Local::NotHere(prepared),
+            (_, Some(longest)) if inner.artifact.is_some() && !waited => Local::WaitForArtifact(longest),
+            _ => Local::Impossible(Error::new(
+                ErrorKind::NotReady,
+                "Unable to fulfill request; decisioning engine not ready.",
+            )),
+        };
+    };
+    let rules = &snapshot.rules;
+    if method == DecisioningMethod::Hybrid && !rules.remote_dependency(&prepared.request).is_empty() {
+        return Local::NotHere(prepared);
+    }
+    match geo {
+        None => {
+            let asked = prepared.request.get("context").and_then(|context| context.get("geo"));
+            match needs_geo_lookup(rules, asked) {
+                Some(IpToLookUp::Address(address)) => return Local::LookUp(Some(address.to_owned())),
+                Some(IpToLookUp::Unknown) => return Local::LookUp(None),
+                None => {}
+            }
+            place(&mut prepared.request, None);
+        }
+        Some(answer) => place(&mut prepared.request, answer.as_ref()),
+    }
+    let trace = TraceSource {
+        artifact_location: &snapshot.location,
+        polling_interval: inner.config.polling_interval.map_or(0, |interval| interval.as_millis() as u64),
+        polling_halted: inner.config.polling_interval.is_none(),
+        retrieval_count: snapshot.retrieval_count,
+        last_retrieved_ms: Some(snapshot.retrieved_ms),
+    };
+    let decision = decide(
+        rules,
+        &Input {
+            client: &inner.config.client,
+            request: &prepared.request,
+            session_id: &prepared.session_id,
+            location_hint: prepared.cluster.as_deref(),
+            now_ms: prepared.now_ms,
+            random: &*inner.environment.random,
+            all_matching_rules_mboxes: &inner.config.all_matching_rules_mboxes,
+            trace,
+        },
+    );
+    let envelope = envelope(inner, &prepared, &decision);
+    follow_up(inner, prepared, decision, accepted);
+    Local::Decided(envelope)
+}
+
+/// Puts the visitor's place into the request: what the request says, checked, and over it what was looked up.
+fn place(request: &mut Object<'_>, answer: Option<&GeoAnswer>) {
+    let Some(Json::Object(context)) = request.get_mut("context") else { return };
+    let Some(asked) = context.get("geo") else { return };
+    let mut geo = valid_geo(Some(asked));
+    if let Some(Ok(Json::Object(found))) = answer.map(|answer| json::parse(&answer.json, &Limits::REMOTE)) {
+        for (field, value) in found {
+            geo.set(field.into_owned(), value.into_owned());
+        }
+    }
+    if geo.is_empty() {
+        context.remove("geo");
+    } else {
+        context.set("geo", geo);
+    }
+}
+
+/// Looks the visitor's place up; without an answer the decision is made without.
+pub(super) async fn look_up(inner: &Inner, ip: Option<&str>, deadline: tokio::time::Instant) -> Option<GeoAnswer> {
+    let geo = inner.geo.as_ref()?;
+    // A decision without the place is better than none: half of what is left of the call's time must do.
+    let now = tokio::time::Instant::now();
+    let until = now + deadline.saturating_duration_since(now) / 2;
+    match geo.look_up(ip, until).await {
+        Ok(answer) => {
+            inner.events.emit(EventWriter::new("geoLocationUpdated").json("geoContext", &answer.json).finish());
+            Some(answer)
+        }
+        Err(error) => {
+            log::warn!(target: "target_sdk::client", "deciding without the visitor's place: {}", error.message());
+            None
+        }
+    }
+}
+
+fn envelope(inner: &Inner, prepared: &Prepared<'_>, decision: &Decision) -> String {
+    let joined = |texts: &[String]| {
+        let mut list = RawList::new();
+        texts.iter().for_each(|text| list.push(text));
+        list
+    };
+    let names = |names: &[String]| {
+        let mut list = RawList::new();
+        names.iter().for_each(|name| list.push_text(name));
+        list
+    };
+    envelope::write(&envelope::Parts {
+        status: decision.status,
+        request: &prepared.body(&[]),
+        response: &decision.response,
+        session_id: &prepared.session_id,
+        tnt_id: decision.tnt_id.as_deref(),
+        cluster: prepared.cluster.as_deref(),
+        now_ms: prepared.now_ms,
+        visitor: &prepared.visitor,
+        organization_id: &inner.config.organization_id,
+        analytics_details: &RawList::new(),
+        response_tokens: &joined(&decision.response_tokens),
+        trace: &joined(&decision.traces),
+        decisioning_method: DecisioningMethod::OnDevice,
+        requested_decisioning_method: prepared.decisioning_method,
+        remote_mboxes: &names(&decision.remote.mboxes),
+        remote_views: &names(&decision.remote.views),
+    })
+}
+
+/// Members of a request that its notifications share.
+const SHARED: [&str; 5] = ["environmentId", "property", "context", "experienceCloud", "qaMode"];
+
+/// What a decision causes in the background: display notifications, and a measurement.
+fn follow_up(inner: &Inner, prepared: Prepared<'_>, decision: Decision, accepted: Instant) {
+    if inner.telemetry.is_enabled() {
+        let execution = accepted.elapsed();
+        inner.telemetry.push(delivery_entry(&Measured {
+            request_id: &prepared.request_id,
+            timestamp_ms: prepared.now_ms,
+            execution,
+            parsing: Some(Duration::ZERO), // there is no answer to be read
+            edge: false,
+            decisioning_method: DecisioningMethod::OnDevice,
+            features: Features::of(&prepared.request),
+            timing: None,
+            telemetry_server_token: None,
+        }));
+    }
+    let Some(notifier) = inner.notifier.get() else { return };
+    if inner.telemetry.is_enabled() {
+        notifier.note_telemetry();
+    }
+    if decision.notifications.is_empty() {
+        return;
+    }
+    let mut members = Vec::with_capacity(1 + SHARED.len());
+    members.push(("id", decision.id));
+    for key in SHARED {
+        if let Some(value) = prepared.request.get(key) {
+            members.push((key, value.to_string()));
+        }
+    }
+    notifier.push(
+        Origin { session_id: prepared.session_id.into_owned(), location_hint: prepared.cluster, members },
+        decision.notifications,
+    );
+}
