@@ -15,6 +15,13 @@ impl RawList {
         RawList::default()
     }
 
+    /// A list of strings.
+    pub fn of_texts(texts: &[String]) -> RawList {
+        let mut list = RawList::new();
+        texts.iter().for_each(|text| list.push_text(text));
+        list
+    }
+
     /// Appends an element that is JSON text already.
     pub fn push(&mut self, element: &str) {
         self.separate();

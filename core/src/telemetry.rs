@@ -326,7 +326,7 @@ mod tests {
         };
         assert_eq!(
             delivery_entry(&call),
-            r#"{"requestId":"R","timestamp":1700000000000,"mode":"local","features":{"decisioningMethod":"on-device"}}"#
+            r#"{"requestId":"R","timestamp":1700000000000,"execution":0,"mode":"local","features":{"decisioningMethod":"on-device"}}"#
         );
         assert_eq!(
             artifact_entry(7, Duration::from_millis(3), None, None),

@@ -59,6 +59,7 @@ fn config(keys: &Value) -> Config {
         property_token: text("propertyToken"),
         version: text("version"),
         telemetry_enabled: true,
+        allow_fast_polling: false,
         polling_interval: None,
         maximum_wait_ready: None,
         artifact_location: None,

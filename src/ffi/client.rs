@@ -19,7 +19,8 @@ use super::queue::{self, Item, QueueEntry};
 use super::result::{ResultEntry, plain_error};
 use super::sized::{self, Sized};
 use super::status::{
-    self, TARGET_E_CALLBACK_STUCK, TARGET_E_CLOSED, TARGET_E_INTERNAL, TARGET_E_INVALID_ARG, TARGET_E_TIMEOUT, TARGET_E_WOULD_DEADLOCK, target_status,
+    self, TARGET_E_CALLBACK_STUCK, TARGET_E_CLOSED, TARGET_E_INTERNAL, TARGET_E_INVALID_ARG, TARGET_E_TIMEOUT,
+    TARGET_E_WOULD_DEADLOCK, target_status,
 };
 use super::text::{self, Text};
 

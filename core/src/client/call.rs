@@ -11,12 +11,12 @@ use super::{Answer, Call, Inner, Operation};
 use crate::artifact::GeoAnswer;
 use crate::attributes::{self, Attributes};
 use crate::config::DecisioningMethod;
-use crate::cookies;
+use crate::decisioning::RemoteDependency;
 use crate::delivery::options::Purpose;
-use crate::delivery::{self, CallOptions, Prepared, Sent, parse_options, prepare};
-use crate::envelope::{self, RawList};
+use crate::delivery::{self, CallOptions, Prepared, parse_options, prepare};
+use crate::envelope::RawList;
 use crate::error::{Error, ErrorKind, Result};
-use crate::telemetry::{Features, Measured, Telemetry, delivery_entry};
+use crate::telemetry::Telemetry;
 
 /// A deadline that the clock cannot express is this far away.
 const FAR: Duration = Duration::from_secs(86_400 * 365);
@@ -87,10 +87,9 @@ fn attempt(inner: &Arc<Inner>, operation: &Operation, accepted: Instant, found: 
         Local::LookUp(address) => return Next::LookUp(address),
         Local::NotHere(prepared) => prepared,
     };
-    Next::Ask(
-        kind,
-        Box::new(Remote { features: Features::of(&prepared.request), prepared: prepared.into_owned(), wants_attributes }),
-    )
+    let rules = inner.artifact.as_ref().and_then(|artifact| artifact.current());
+    let remote = rules.map(|rules| rules.rules.remote_dependency(&prepared.request)).unwrap_or_default();
+    Next::Ask(kind, Box::new(Remote { prepared: prepared.into_owned(), remote, wants_attributes }))
 }
 
 /// Does the I/O that a call needs, step by step.
@@ -158,7 +157,8 @@ async fn within<T>(inner: &Inner, deadline: Deadline, work: impl Future<Output =
 /// A call for the Delivery API.
 pub(super) struct Remote {
     pub(super) prepared: Prepared<'static>,
-    pub(super) features: Features,
+    /// What only the server can decide, if there are rules that tell.
+    pub(super) remote: RemoteDependency,
     pub(super) wants_attributes: bool,
 }
 
@@ -172,45 +172,18 @@ impl Remote {
         let _turn = inner.limits.turn(deadline).await?;
         let entries = Entries::take(&inner.telemetry);
         let sent = delivery::send(transport, &inner.config, prepared, &entries.texts, deadline).await?;
-        entries.sent();
-        let Sent { delivered, request, execution, parsing, timing, .. } = &sent;
-        let cluster =
-            prepared.cluster.as_deref().or_else(|| delivered.edge_host.as_deref().and_then(cookies::cluster_from_host));
-        if let Some(cluster) = cluster {
+        if entries.sent() {
+            inner.measured.store(None);
+        }
+        if let Some(cluster) = sent.cluster(prepared) {
             inner.stick_to(cluster);
         }
+        let now_ms = inner.environment.clock.now_ms();
         if inner.telemetry.is_enabled() {
-            inner.telemetry.push(delivery_entry(&Measured {
-                request_id: &prepared.request_id,
-                timestamp_ms: inner.environment.clock.now_ms(),
-                execution: *execution,
-                parsing: Some(*parsing),
-                edge: delivered.edge_host.is_some(),
-                decisioning_method: DecisioningMethod::ServerSide,
-                features: self.features,
-                timing: Some(timing),
-                telemetry_server_token: delivered.telemetry_server_token.as_deref(),
-            }));
+            inner.telemetry.push(sent.telemetry_entry(prepared, now_ms));
         }
-        let none = RawList::new();
-        let envelope = envelope::write(&envelope::Parts {
-            status: delivered.status,
-            request,
-            response: &delivered.response,
-            session_id: &prepared.session_id,
-            tnt_id: delivered.tnt_id.as_deref(),
-            cluster,
-            now_ms: inner.environment.clock.now_ms(),
-            visitor: &prepared.visitor,
-            organization_id: &inner.config.organization_id,
-            analytics_details: &delivered.analytics,
-            response_tokens: &delivered.response_tokens,
-            trace: &delivered.traces,
-            decisioning_method: DecisioningMethod::ServerSide,
-            requested_decisioning_method: prepared.decisioning_method,
-            remote_mboxes: &none,
-            remote_views: &none,
-        });
+        let (mboxes, views) = (RawList::of_texts(&self.remote.mboxes), RawList::of_texts(&self.remote.views));
+        let envelope = sent.envelope(prepared, &inner.config, now_ms, &mboxes, &views);
         finish(inner, envelope, self.wants_attributes)
     }
 }
@@ -255,8 +228,9 @@ impl Entries<'_> {
         Entries { texts: telemetry.take(), telemetry }
     }
 
-    fn sent(mut self) {
-        self.texts.clear();
+    /// They have arrived. Says whether there were any.
+    fn sent(mut self) -> bool {
+        !std::mem::take(&mut self.texts).is_empty()
     }
 }
 

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::cell::OnceCell;
 
-use super::allocation::{allocation, visitor_of_tnt_id};
+use super::allocation::allocation;
 use super::artifact::Group;
 use super::date;
 use super::logic::Data;
@@ -213,14 +213,6 @@ impl<'a> Context<'a> {
     }
 }
 
-/// The visitor that allocation sees in a request's `id`; `None` when there is none.
-pub(crate) fn visitor_id<'i>(id: &'i Object<'_>) -> Option<&'i str> {
-    let text = |key: &str| id.get(key).and_then(Json::as_str).filter(|text| !text.is_empty());
-    text("marketingCloudVisitorId")
-        .or_else(|| text("tntId").map(visitor_of_tnt_id).filter(|visitor| !visitor.is_empty()))
-        .or_else(|| text("thirdPartyId"))
-}
-
 /// The data of one request item: the decision's context with the item's parameters and, if it has one, its address.
 pub(crate) struct Item<'c, 'a> {
     context: &'c Context<'a>,
@@ -365,20 +357,6 @@ mod tests {
             ("", Source::Missing),
         ] {
             assert_eq!(Source::of(path), source, "{path}");
-        }
-    }
-
-    #[test]
-    fn visitors() {
-        for (id, expected) in [
-            (r#"{"tntId":"t.28_0","marketingCloudVisitorId":"m","thirdPartyId":"p"}"#, Some("m")),
-            (r#"{"tntId":"t.28_0","marketingCloudVisitorId":"","thirdPartyId":"p"}"#, Some("t")),
-            (r#"{"tntId":".28_0","thirdPartyId":"p.28_0"}"#, Some("p.28_0")),
-            (r#"{"customerIds":[{"id":"c","authenticatedState":"authenticated"}]}"#, None),
-            ("{}", None),
-        ] {
-            let id = json::parse(id, &json::Limits::OPTIONS).unwrap();
-            assert_eq!(visitor_id(id.as_object().unwrap()), expected, "{id}");
         }
     }
 }

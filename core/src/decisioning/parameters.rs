@@ -33,7 +33,7 @@ impl<'a> Parameters<'a> {
         if !given.iter().any(|(key, _)| is_dotted(key)) {
             return (Parameters(Tree::Given(given)), false);
         }
-        let mut root = Vec::new();
+        let mut root = Vec::with_capacity(given.len());
         let mut conflict = false;
         for (key, value) in given.iter() {
             let placed = if is_dotted(key) {

@@ -212,6 +212,13 @@ impl<'e, D> Evaluator<'e, D> {
                 Value::array(merged)?
             }
             Op::Var => return self.var(operands, scope),
+            Op::SlotOr => {
+                let found = match operands.first() {
+                    Some(Expr::Slot(number)) => self.data.slot(*number),
+                    _ => Value::Undefined,
+                };
+                return self.or_default(found, operands, scope);
+            }
             Op::Missing => {
                 let values = self.every(operands, scope)?;
                 Value::array(self.missing(values, scope)?)?
@@ -222,7 +229,12 @@ impl<'e, D> Evaluator<'e, D> {
                     Value::Undefined | Value::Null => return Err(LogicError::Operand("missing_some needs a list")),
                     other => to_number(&other.member("length")),
                 };
-                let missing = self.missing(vec![options], scope)?;
+                // The list stands for the operands of "missing", whose first may be a list of its own.
+                let operands = match options {
+                    Value::Array(list) => list.items.clone(),
+                    other => vec![other],
+                };
+                let missing = self.missing(operands, scope)?;
                 let enough = length - missing.len() as f64 >= to_number(&need);
                 Value::array(if enough { Vec::new() } else { missing })?
             }
@@ -323,13 +335,7 @@ impl<'e, D> Evaluator<'e, D> {
     where
         D: Data<'a>,
     {
-        let found = match operands.first() {
-            Some(Expr::Slot(number)) if scope.is_none() => {
-                let found = self.data.slot(*number);
-                return self.or_default(found, operands, scope);
-            }
-            _ => self.operand(operands, 0, scope)?,
-        };
+        let found = self.operand(operands, 0, scope)?;
         let found = match &found {
             Value::Undefined | Value::Null => self.whole(scope)?,
             Value::String(text) if text.is_empty() => self.whole(scope)?,
@@ -375,6 +381,10 @@ impl<'e, D> Evaluator<'e, D> {
             Some(Value::Array(list)) => list.items.clone(),
             _ => operands,
         };
+        // The original would run data of this shape as a rule. Data is never run here.
+        if let Some(name) = keys.iter().find_map(looks_like_rule) {
+            return Err(LogicError::Unknown(name.into()));
+        }
         let data = self.whole(scope)?;
         let is_missing = |key: &Value<'a>| {
             let (path, default) = match key {
@@ -450,6 +460,18 @@ impl<'e, D> Evaluator<'e, D> {
                 }))
             }
         }
+    }
+}
+
+/// The operator of an object with one member, in the value or in a list of it.
+fn looks_like_rule<'v>(value: &'v Value<'_>) -> Option<&'v str> {
+    match value {
+        Value::Array(list) => list.items.iter().find_map(looks_like_rule),
+        Value::Object(members) => match members.entries.as_slice() {
+            [(name, _)] => Some(name),
+            _ => None,
+        },
+        _ => None,
     }
 }
 
