@@ -17,11 +17,11 @@ cargo clippy --quiet --workspace --all-targets -- -D warnings
 step "build"
 cargo build --quiet --workspace
 
-step "examples over HTTP"
-sh tools/demo.sh
-
 step "tests"
 cargo test --quiet --workspace
+
+step "examples over HTTP"
+sh tools/demo.sh
 
 step "what users install"
 sh tests/install/run.sh
