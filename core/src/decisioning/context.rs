@@ -122,9 +122,9 @@ impl<'a> Page<'a> {
     fn value(&self, part: Part, lower: bool) -> Value<'a> {
         let text = self.part(part);
         if lower && text.bytes().any(|byte| !byte.is_ascii() || byte.is_ascii_uppercase()) {
-            return Value::String(Cow::Owned(text.to_lowercase()));
+            return text.to_lowercase().into();
         }
-        Value::String(text)
+        text.into()
     }
 
     fn whole(&self) -> Value<'a> {
@@ -201,7 +201,7 @@ impl<'a> Context<'a> {
         let client = self.client();
         shallow(vec![
             (Cow::Borrowed("browserType"), Value::text(client.browser)),
-            (Cow::Borrowed("platform"), Value::String(client.platform.clone())),
+            (Cow::Borrowed("platform"), client.platform.clone().into()),
             (Cow::Borrowed("locale"), Value::text("en")),
             (Cow::Borrowed("browserVersion"), Value::Number(client.version)),
         ])
@@ -278,12 +278,12 @@ impl<'d, 'c, 'a> RuleData<'d, 'c, 'a> {
         let (item, context) = (self.item, self.item.context);
         match source {
             Source::Timestamp => Value::Number(context.now_ms as f64),
-            Source::Time => Value::String(Cow::Owned(date::hours_and_minutes(context.now_ms))),
+            Source::Time => date::hours_and_minutes(context.now_ms).into(),
             Source::Day => Value::Number(f64::from(date::weekday(context.now_ms))),
             Source::Allocation => Value::Number(self.allocation()),
             Source::Browser => Value::text(context.client().browser),
             Source::BrowserVersion => Value::Number(context.client().version),
-            Source::Platform => Value::String(context.client().platform.clone()),
+            Source::Platform => context.client().platform.clone().into(),
             Source::Locale => Value::text("en"),
             Source::Page(part, lower) => item.page().value(*part, *lower),
             Source::Referring(part, lower) => item.referring().value(*part, *lower),
@@ -318,7 +318,7 @@ impl<'a> Data<'a> for RuleData<'_, '_, 'a> {
         let (item, context) = (self.item, self.item.context);
         let whole = shallow(vec![
             (Cow::Borrowed("current_timestamp"), Value::Number(context.now_ms as f64)),
-            (Cow::Borrowed("current_time"), Value::String(Cow::Owned(date::hours_and_minutes(context.now_ms)))),
+            (Cow::Borrowed("current_time"), date::hours_and_minutes(context.now_ms).into()),
             (Cow::Borrowed("current_day"), Value::Number(f64::from(date::weekday(context.now_ms)))),
             (Cow::Borrowed("user"), context.user()),
             (Cow::Borrowed("page"), item.page().whole()),

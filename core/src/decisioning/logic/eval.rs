@@ -74,7 +74,13 @@ impl<'e, D> Evaluator<'e, D> {
             Expr::Bool(value) => Value::Bool(*value),
             Expr::Number(number) => Value::Number(*number),
             Expr::String(text) => Value::text(text),
-            Expr::Data(json) => Value::from_json(json),
+            Expr::Data(json) => {
+                let value = Value::from_json(json);
+                if scope.is_some() {
+                    self.fuel.spend(value.weight())?;
+                }
+                value
+            }
             Expr::List(items) => {
                 Value::array(items.iter().map(|item| self.eval(item, scope)).collect::<Result<_, _>>()?)?
             }
@@ -184,7 +190,7 @@ impl<'e, D> Evaluator<'e, D> {
                 let values = self.every(operands, scope)?;
                 let mut out = String::new();
                 values.iter().for_each(|value| push_joined(&mut out, value));
-                Value::String(Cow::Owned(out))
+                out.into()
             }
             Op::Add => Value::Number(self.every(operands, scope)?.iter().map(value_to_float).fold(0.0, |a, b| a + b)),
             Op::Multiply => {
@@ -328,7 +334,7 @@ impl<'e, D> Evaluator<'e, D> {
             let (from, to) = substr_range(units.len(), start, length);
             String::from_utf16_lossy(units.get(from..to).unwrap_or(&[]))
         };
-        Ok(Value::String(Cow::Owned(out)))
+        Ok(out.into())
     }
 
     fn var<'a>(&mut self, operands: &'a [Expr], scope: Option<&Value<'a>>) -> Outcome<'a>
@@ -365,7 +371,7 @@ impl<'e, D> Evaluator<'e, D> {
     {
         match scope {
             Some(element) => {
-                self.fuel.spend(element.weight() / 64)?;
+                self.fuel.spend(element.weight())?;
                 Ok(element.clone())
             }
             None => Ok(self.data.whole()),
@@ -479,7 +485,7 @@ fn looks_like_rule<'v>(value: &'v Value<'_>) -> Option<&'v str> {
 fn size(value: &Value<'_>) -> usize {
     match value {
         Value::Array(_) => value.weight(),
-        Value::String(text) => text.len() / 64,
+        Value::String(_) => value.weight() - 1,
         _ => 0,
     }
 }

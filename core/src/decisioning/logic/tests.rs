@@ -145,6 +145,11 @@ fn loops_are_bounded() {
         // depth: each element wraps what was before
         format!(r#"{{"reduce":[{list},[{{"var":"accumulator"}}],0]}}"#),
         format!(r#"{{"reduce":[{list},[{{"var":""}},{{"var":""}}],0]}}"#),
+        // copies and measurements of a long text
+        format!(
+            r#"{{"reduce":[{list},{{"if":[{{"var":"accumulator.length"}},{{"var":"accumulator"}}]}},{{"cat":["{}"]}}]}}"#,
+            "x".repeat(1 << 20)
+        ),
     ] {
         let started = std::time::Instant::now();
         assert_eq!(evaluate(&parse(&rule), &Json::Null), Err(LogicError::Limit));
