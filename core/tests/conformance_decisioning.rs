@@ -4,6 +4,8 @@
 //! that it was skipped. The end-to-end runner takes the same cases through the C API, and those of the TELEMETRY suite
 //! only there: what they check is the traffic of the client, not a decision.
 
+#![allow(clippy::unwrap_used, clippy::panic)] // all of this is a test
+
 mod decisioning_support;
 
 use std::path::{Path, PathBuf};
@@ -74,11 +76,8 @@ fn run(suite: &Json<'_>, case: &Json<'_>, artifacts: &Path) -> Result<(), String
     }
     match case.get("notificationOutput") {
         None => {}
-        Some(Json::Null) => {
-            if !decision.notifications.is_empty() {
-                return Err(format!("notifications that should not be: {:?}", decision.notifications));
-            }
-        }
+        Some(Json::Null) if decision.notifications.is_empty() => {}
+        Some(Json::Null) => return Err(format!("notifications that should not be: {:?}", decision.notifications)),
         Some(expected) => {
             let sent = format!("{{\"id\":{},\"notifications\":[{}]}}", decision.id, decision.notifications.join(","));
             let sent = parse(&sent);

@@ -6,11 +6,10 @@ use std::time::{Duration, Instant};
 use super::call::Remote;
 use super::notifier::{Notifier, Outgoing, PendingTelemetry, SendLetter, Settings};
 use super::{Inner, Provider};
-use crate::config::DecisioningMethod;
 use crate::delivery::options::Purpose;
 use crate::delivery::{parse_options, prepare};
 use crate::error::{Error, ErrorKind, Result};
-use crate::telemetry::{Features, artifact_entry};
+use crate::telemetry::artifact_entry;
 
 /// Attempts to learn the edge cluster.
 const PINGS: u32 = 4;
@@ -82,7 +81,9 @@ async fn learn_cluster(client: Weak<Inner>) {
         };
         match ping {
             Ok(()) => return,
-            Err(error) => log::debug!(target: "target_sdk::client", "the edge cluster is not known yet: {}", error.message()),
+            Err(error) => {
+                log::debug!(target: "target_sdk::client", "the edge cluster is not known yet: {}", error.message())
+            }
         }
         drop(inner);
         tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64())).await;
@@ -98,13 +99,26 @@ fn start_notifier(inner: &Arc<Inner>) {
             let Some(inner) = client.upgrade() else {
                 return Err(Error::new(ErrorKind::Closed, "the client is closed"));
             };
-            send(&inner, &outgoing.letter.options_json()).await
+            log::debug!(
+                target: "target_sdk::client",
+                "attempt {} to send {} notifications", outgoing.attempt, outgoing.letter.notifications.len()
+            );
+            if outgoing.letter.origin.is_some() {
+                return send(&inner, &outgoing.letter.options_json()).await;
+            }
+            // Nothing but measurements: in the name of the call that was the first of them.
+            let measured = inner.measured.swap(None);
+            let options = measured.as_deref().cloned().unwrap_or_else(|| outgoing.letter.options_json());
+            let sent = send(&inner, &options).await;
+            if sent.is_err() && inner.measured.load().is_none() {
+                inner.measured.store(measured);
+            }
+            sent
         })
     });
     let client = Arc::downgrade(inner);
     let pending: PendingTelemetry = Arc::new(move || client.upgrade().map_or(0, |inner| inner.telemetry.len()));
-    let notifier =
-        Notifier::new(Settings::default(), &inner.environment, inner.events.clone(), send_letter, pending);
+    let notifier = Notifier::new(Settings::default(), &inner.environment, inner.events.clone(), send_letter, pending);
     notifier.start();
     if inner.notifier.set(notifier).is_err() {
         log::warn!(target: "target_sdk::client", "the client was started twice");
@@ -121,12 +135,7 @@ async fn send(inner: &Arc<Inner>, options: &str) -> Result<()> {
         inner.environment.clock.now_ms(),
         &*inner.environment.random,
     )?;
-    let remote =
-        Remote { features: Features::default(), prepared: prepared.into_owned(), wants_attributes: false };
-    debug_assert_ne!(inner.config.decisioning_method, DecisioningMethod::ServerSide);
+    let remote = Remote::new(inner, prepared, false);
     let deadline = tokio::time::Instant::from(Instant::now() + inner.config.timeout);
-    tokio::time::timeout_at(deadline, remote.run(inner, deadline))
-        .await
-        .unwrap_or_else(|_| Err(Error::new(ErrorKind::Timeout, "the server did not answer in time")))
-        .map(drop)
+    remote.run(inner, deadline).await.map(drop)
 }

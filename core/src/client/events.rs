@@ -22,6 +22,7 @@ impl EventWriter {
     }
 
     /// Adds a text.
+    #[cfg(test)]
     pub(crate) fn text(mut self, key: &str, value: &str) -> EventWriter {
         self.key(key);
         write_str(&mut self.json, value);
@@ -104,6 +105,7 @@ impl Events {
     }
 
     /// The last event: later ones are ignored.
+    #[cfg(test)]
     pub(crate) fn emit_last(&self, event: Event) {
         self.push(event, true);
         self.hand_over();

@@ -16,6 +16,7 @@ use crate::json::{self, Json, Limits, Object};
 use crate::telemetry::{Features, Measured, delivery_entry};
 
 /// How far a call gets in this process.
+#[allow(clippy::large_enum_variant)] // made and taken apart at once: a box would cost more than the move
 pub(super) enum Local<'a> {
     /// The envelope.
     Decided(String),
@@ -134,11 +135,8 @@ fn envelope(inner: &Inner, prepared: &Prepared<'_>, decision: &Decision) -> Stri
         texts.iter().for_each(|text| list.push(text));
         list
     };
-    let names = |names: &[String]| {
-        let mut list = RawList::new();
-        names.iter().for_each(|name| list.push_text(name));
-        list
-    };
+    let mut visitor_state = String::with_capacity(256);
+    prepared.visitor.write_state(&mut visitor_state, &inner.config.organization_id);
     envelope::write(&envelope::Parts {
         status: decision.status,
         request: &prepared.body(&[]),
@@ -147,15 +145,14 @@ fn envelope(inner: &Inner, prepared: &Prepared<'_>, decision: &Decision) -> Stri
         tnt_id: decision.tnt_id.as_deref(),
         cluster: prepared.cluster.as_deref(),
         now_ms: prepared.now_ms,
-        visitor: &prepared.visitor,
-        organization_id: &inner.config.organization_id,
+        visitor_state: &visitor_state,
         analytics_details: &RawList::new(),
         response_tokens: &joined(&decision.response_tokens),
         trace: &joined(&decision.traces),
         decisioning_method: DecisioningMethod::OnDevice,
         requested_decisioning_method: prepared.decisioning_method,
-        remote_mboxes: &names(&decision.remote.mboxes),
-        remote_views: &names(&decision.remote.views),
+        remote_mboxes: &RawList::of_texts(&decision.remote.mboxes),
+        remote_views: &RawList::of_texts(&decision.remote.views),
     })
 }
 
@@ -179,21 +176,21 @@ fn follow_up(inner: &Inner, prepared: Prepared<'_>, decision: Decision, accepted
         }));
     }
     let Some(notifier) = inner.notifier.get() else { return };
+    if inner.telemetry.is_enabled() && inner.measured.load().is_none() {
+        let origin = origin(&prepared, decision.id.clone());
+        inner.measured.store(Some(Arc::new(origin.options_json(&inner.environment.random.id(), &[]))));
+    }
     if inner.telemetry.is_enabled() {
         notifier.note_telemetry();
     }
-    if decision.notifications.is_empty() {
-        return;
+    if !decision.notifications.is_empty() {
+        notifier.push(origin(&prepared, decision.id), decision.notifications);
     }
+}
+
+fn origin(prepared: &Prepared<'_>, id: String) -> Origin {
     let mut members = Vec::with_capacity(1 + SHARED.len());
-    members.push(("id", decision.id));
-    for key in SHARED {
-        if let Some(value) = prepared.request.get(key) {
-            members.push((key, value.to_string()));
-        }
-    }
-    notifier.push(
-        Origin { session_id: prepared.session_id.into_owned(), location_hint: prepared.cluster, members },
-        decision.notifications,
-    );
+    members.push(("id", id));
+    members.extend(SHARED.iter().filter_map(|key| Some((*key, prepared.request.get(key)?.to_string()))));
+    Origin { session_id: prepared.session_id.clone().into_owned(), location_hint: prepared.cluster.clone(), members }
 }

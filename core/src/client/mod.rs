@@ -47,6 +47,8 @@ struct Inner {
     /// `None`: every call is for the server.
     artifact: Option<Provider>,
     geo: Option<Geo>,
+    /// Call that the waiting measurements began with, as options: they are sent in its name.
+    measured: ArcSwapOption<String>,
     /// Set by [`Client::start`] when decisions may cause notifications.
     notifier: OnceLock<Notifier>,
     /// Edge cluster of the last answer: where the next call goes, whoever the visitor is.
@@ -144,6 +146,7 @@ impl Client {
             stats: Stats::new(),
             telemetry: Telemetry::new(config.telemetry_enabled),
             sticky_hint: ArcSwapOption::empty(),
+            measured: ArcSwapOption::empty(),
             notifier: OnceLock::new(),
             events,
             transport,
@@ -195,8 +198,7 @@ impl Client {
     pub fn stats(&self) -> String {
         let inner = &self.0;
         let limits = inner.limits.json();
-        let telemetry =
-            format!(r#"{{"waiting":{},"dropped":{}}}"#, inner.telemetry.len(), inner.telemetry.dropped());
+        let telemetry = format!(r#"{{"waiting":{},"dropped":{}}}"#, inner.telemetry.len(), inner.telemetry.dropped());
         let transport = inner.transport.as_ref().map(|transport| transport.stats().json());
         let artifact = inner.artifact.as_ref().map(|artifact| artifact.status().json());
         let notifications = inner.notifier.get().map(Notifier::json);

@@ -74,12 +74,12 @@ pub(crate) fn loosely_equal(a: &Value<'_>, b: &Value<'_>) -> bool {
     match (a, b) {
         (Value::Undefined | Value::Null, Value::Undefined | Value::Null) => true,
         (Value::Undefined | Value::Null, _) | (_, Value::Undefined | Value::Null) => false,
-        (Value::String(a), Value::String(b)) => a == b,
+        (Value::String(a), Value::String(b)) => **a == **b,
         (Value::Array(a), Value::Array(b)) => Rc::ptr_eq(a, b),
         (Value::Object(a), Value::Object(b)) => Rc::ptr_eq(a, b),
         (Value::Array(_), Value::Object(_)) | (Value::Object(_), Value::Array(_)) => false,
-        (Value::Array(_) | Value::Object(_), Value::String(text)) => to_text(a) == *text,
-        (Value::String(text), Value::Array(_) | Value::Object(_)) => to_text(b) == *text,
+        (Value::Array(_) | Value::Object(_), Value::String(text)) => *to_text(a) == **text,
+        (Value::String(text), Value::Array(_) | Value::Object(_)) => *to_text(b) == **text,
         _ => to_number(a) == to_number(b),
     }
 }
@@ -90,7 +90,7 @@ pub(crate) fn strictly_equal(a: &Value<'_>, b: &Value<'_>) -> bool {
         (Value::Undefined, Value::Undefined) | (Value::Null, Value::Null) => true,
         (Value::Bool(a), Value::Bool(b)) => a == b,
         (Value::Number(a), Value::Number(b)) => a == b,
-        (Value::String(a), Value::String(b)) => a == b,
+        (Value::String(a), Value::String(b)) => **a == **b,
         (Value::Array(a), Value::Array(b)) => Rc::ptr_eq(a, b),
         (Value::Object(a), Value::Object(b)) => Rc::ptr_eq(a, b),
         _ => false,

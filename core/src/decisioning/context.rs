@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::cell::OnceCell;
 
-use super::allocation::{allocation, visitor_of_tnt_id};
+use super::allocation::allocation;
 use super::artifact::Group;
 use super::date;
 use super::logic::Data;
@@ -122,9 +122,9 @@ impl<'a> Page<'a> {
     fn value(&self, part: Part, lower: bool) -> Value<'a> {
         let text = self.part(part);
         if lower && text.bytes().any(|byte| !byte.is_ascii() || byte.is_ascii_uppercase()) {
-            return Value::String(Cow::Owned(text.to_lowercase()));
+            return text.to_lowercase().into();
         }
-        Value::String(text)
+        text.into()
     }
 
     fn whole(&self) -> Value<'a> {
@@ -201,7 +201,7 @@ impl<'a> Context<'a> {
         let client = self.client();
         shallow(vec![
             (Cow::Borrowed("browserType"), Value::text(client.browser)),
-            (Cow::Borrowed("platform"), Value::String(client.platform.clone())),
+            (Cow::Borrowed("platform"), client.platform.clone().into()),
             (Cow::Borrowed("locale"), Value::text("en")),
             (Cow::Borrowed("browserVersion"), Value::Number(client.version)),
         ])
@@ -211,14 +211,6 @@ impl<'a> Context<'a> {
         let present = GEO_FIELDS.iter().filter(|(_, field)| self.geo.is_some_and(|geo| geo.get(field).is_some()));
         shallow(present.map(|(name, field)| (Cow::Borrowed(*name), self.geo_field(field))).collect())
     }
-}
-
-/// The visitor that allocation sees in a request's `id`; `None` when there is none.
-pub(crate) fn visitor_id<'i>(id: &'i Object<'_>) -> Option<&'i str> {
-    let text = |key: &str| id.get(key).and_then(Json::as_str).filter(|text| !text.is_empty());
-    text("marketingCloudVisitorId")
-        .or_else(|| text("tntId").map(visitor_of_tnt_id).filter(|visitor| !visitor.is_empty()))
-        .or_else(|| text("thirdPartyId"))
 }
 
 /// The data of one request item: the decision's context with the item's parameters and, if it has one, its address.
@@ -286,12 +278,12 @@ impl<'d, 'c, 'a> RuleData<'d, 'c, 'a> {
         let (item, context) = (self.item, self.item.context);
         match source {
             Source::Timestamp => Value::Number(context.now_ms as f64),
-            Source::Time => Value::String(Cow::Owned(date::hours_and_minutes(context.now_ms))),
+            Source::Time => date::hours_and_minutes(context.now_ms).into(),
             Source::Day => Value::Number(f64::from(date::weekday(context.now_ms))),
             Source::Allocation => Value::Number(self.allocation()),
             Source::Browser => Value::text(context.client().browser),
             Source::BrowserVersion => Value::Number(context.client().version),
-            Source::Platform => Value::String(context.client().platform.clone()),
+            Source::Platform => context.client().platform.clone().into(),
             Source::Locale => Value::text("en"),
             Source::Page(part, lower) => item.page().value(*part, *lower),
             Source::Referring(part, lower) => item.referring().value(*part, *lower),
@@ -326,7 +318,7 @@ impl<'a> Data<'a> for RuleData<'_, '_, 'a> {
         let (item, context) = (self.item, self.item.context);
         let whole = shallow(vec![
             (Cow::Borrowed("current_timestamp"), Value::Number(context.now_ms as f64)),
-            (Cow::Borrowed("current_time"), Value::String(Cow::Owned(date::hours_and_minutes(context.now_ms)))),
+            (Cow::Borrowed("current_time"), date::hours_and_minutes(context.now_ms).into()),
             (Cow::Borrowed("current_day"), Value::Number(f64::from(date::weekday(context.now_ms)))),
             (Cow::Borrowed("user"), context.user()),
             (Cow::Borrowed("page"), item.page().whole()),
@@ -365,20 +357,6 @@ mod tests {
             ("", Source::Missing),
         ] {
             assert_eq!(Source::of(path), source, "{path}");
-        }
-    }
-
-    #[test]
-    fn visitors() {
-        for (id, expected) in [
-            (r#"{"tntId":"t.28_0","marketingCloudVisitorId":"m","thirdPartyId":"p"}"#, Some("m")),
-            (r#"{"tntId":"t.28_0","marketingCloudVisitorId":"","thirdPartyId":"p"}"#, Some("t")),
-            (r#"{"tntId":".28_0","thirdPartyId":"p.28_0"}"#, Some("p.28_0")),
-            (r#"{"customerIds":[{"id":"c","authenticatedState":"authenticated"}]}"#, None),
-            ("{}", None),
-        ] {
-            let id = json::parse(id, &json::Limits::OPTIONS).unwrap();
-            assert_eq!(visitor_id(id.as_object().unwrap()), expected, "{id}");
         }
     }
 }

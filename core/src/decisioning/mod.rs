@@ -9,6 +9,7 @@ mod coerce;
 mod context;
 mod date;
 mod geo;
+mod identity;
 mod logic;
 mod macros;
 mod notifications;

@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use super::value::{Value, text_member};
+use super::value::{Text, Value, text_member};
 use crate::json::{Json, Object};
 
 /// What a rule's `mbox` refers to.
@@ -33,7 +33,7 @@ impl<'a> Parameters<'a> {
         if !given.iter().any(|(key, _)| is_dotted(key)) {
             return (Parameters(Tree::Given(given)), false);
         }
-        let mut root = Vec::new();
+        let mut root = Vec::with_capacity(given.len());
         let mut conflict = false;
         for (key, value) in given.iter() {
             let placed = if is_dotted(key) {
@@ -102,7 +102,7 @@ fn lower<'a>(text: &'a str) -> Value<'a> {
     if text.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase()) {
         Value::text(text)
     } else {
-        Value::String(Cow::Owned(text.to_lowercase()))
+        text.to_lowercase().into()
     }
 }
 
@@ -153,7 +153,7 @@ type Entries<'a> = Vec<(Cow<'a, str>, Value<'a>)>;
 /// The entries and, after them, the lower-case form of each text.
 fn with_lower_case<'a>(mut entries: Entries<'a>) -> Value<'a> {
     for at in 0..entries.len() {
-        let Some((key, Value::String(Cow::Borrowed(text)))) = entries.get(at) else { continue };
+        let Some((key, Value::String(Text::Borrowed(text)))) = entries.get(at) else { continue };
         let (key, value) = (format!("{key}{LOWER}"), lower(text));
         match entries.iter_mut().find(|(known, _)| *known == key) {
             Some((_, place)) => *place = value,

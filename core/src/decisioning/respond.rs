@@ -5,7 +5,8 @@ use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering;
 
 use super::coerce::to_boolean;
-use super::context::{Context, Item, RuleData, visitor_id};
+use super::context::{Context, Item, RuleData};
+use super::identity::Identity;
 use super::logic::{Evaluator, Fuel};
 use super::macros;
 use super::notifications::Notifications;
@@ -90,33 +91,6 @@ impl Target<'_> {
     }
 }
 
-/// A visitor's ids, completed so that decisions about them stay the same.
-struct Identity<'a> {
-    id: Cow<'a, Object<'a>>,
-    visitor: Cow<'a, str>,
-}
-
-impl<'a> Identity<'a> {
-    fn new(input: &Input<'a>) -> Identity<'a> {
-        let given = input.request.get("id").and_then(Json::as_object);
-        let known = |key| given.and_then(|id| id.get(key)).and_then(Json::as_str).is_some_and(|id| !id.is_empty());
-        match given {
-            Some(id) if ["tntId", "marketingCloudVisitorId", "thirdPartyId"].into_iter().any(known) => {
-                let visitor = visitor_id(id).map_or_else(|| Cow::Owned(input.random.id()), Cow::Borrowed);
-                Identity { id: Cow::Borrowed(id), visitor }
-            }
-            _ => {
-                let visitor = input.random.id();
-                let hint = input.location_hint.filter(|hint| !hint.trim().is_empty());
-                let tnt_id = hint.map_or_else(|| visitor.clone(), |hint| format!("{visitor}.{hint}_0"));
-                let mut id = given.cloned().unwrap_or_default();
-                id.set("tntId", tnt_id);
-                Identity { id: Cow::Owned(id), visitor: Cow::Owned(visitor) }
-            }
-        }
-    }
-}
-
 /// Decides `input.request` by `rules`: pure, deterministic but for ids, and safe for any input.
 pub fn decide(rules: &Ruleset, input: &Input<'_>) -> Decision {
     decide_for(rules, input)
@@ -139,7 +113,7 @@ fn decide_for<'a>(rules: &'a Ruleset, input: &'a Input<'a>) -> Decision {
     let traced = request.get("trace").is_some_and(|trace| !trace.is_null());
     let head = traced.then(|| trace::head(input.client, &rules.version, &rules.meta, &input.trace, &id));
 
-    let mut response = String::with_capacity(1024);
+    let mut response = String::with_capacity(1000); // just below where the C library's quick lists end
     response.push_str(if status == 200 { "{\"status\":200,\"requestId\":" } else { "{\"status\":206,\"requestId\":" });
     match request.get("requestId").and_then(Json::as_str).filter(|id| !id.is_empty()) {
         Some(request_id) => json::write_str(&mut response, request_id),

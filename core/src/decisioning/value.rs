@@ -20,9 +20,42 @@ pub(crate) enum Value<'a> {
     Null,
     Bool(bool),
     Number(f64),
-    String(Cow<'a, str>),
+    String(Text<'a>),
     Array(Rc<List<'a>>),
     Object(Rc<Members<'a>>),
+}
+
+/// Text that is cheap to copy: borrowed from rules or request, or shared.
+#[derive(Clone, Debug)]
+pub(crate) enum Text<'a> {
+    Borrowed(&'a str),
+    Shared(Rc<str>),
+}
+
+impl std::ops::Deref for Text<'_> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        match self {
+            Text::Borrowed(text) => text,
+            Text::Shared(text) => text,
+        }
+    }
+}
+
+impl<'a> From<Cow<'a, str>> for Value<'a> {
+    fn from(text: Cow<'a, str>) -> Self {
+        match text {
+            Cow::Borrowed(text) => Value::text(text),
+            Cow::Owned(text) => text.into(),
+        }
+    }
+}
+
+impl From<String> for Value<'_> {
+    fn from(text: String) -> Self {
+        Value::String(Text::Shared(text.into()))
+    }
 }
 
 /// The elements of an array.
@@ -52,7 +85,7 @@ pub(crate) struct TooLarge;
 
 impl<'a> Value<'a> {
     pub(crate) fn text(text: &'a str) -> Value<'a> {
-        Value::String(Cow::Borrowed(text))
+        Value::String(Text::Borrowed(text))
     }
 
     /// An array, unless it nests too deeply.
@@ -71,11 +104,12 @@ impl<'a> Value<'a> {
         match self {
             Value::Array(list) => list.size,
             Value::Object(members) => members.size,
+            Value::String(text) => Size { depth: 0, weight: 1 + text.len() / 64 },
             _ => Size { depth: 0, weight: 1 },
         }
     }
 
-    /// How many values this one holds, itself included.
+    /// How many values this one holds, itself included; long text counts for more.
     pub(crate) fn weight(&self) -> usize {
         self.size().weight
     }
@@ -171,7 +205,7 @@ pub(crate) fn text_member<'a>(text: &str, key: &str) -> Value<'a> {
         return Value::Number(text.encode_utf16().count() as f64);
     }
     match array_index(key).and_then(|index| text.encode_utf16().nth(index)) {
-        Some(unit) => Value::String(Cow::Owned(String::from_utf16_lossy(&[unit]))),
+        Some(unit) => String::from_utf16_lossy(&[unit]).into(),
         None => Value::Undefined,
     }
 }

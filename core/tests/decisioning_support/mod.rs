@@ -1,6 +1,6 @@
 //! What the decisioning tests share: repeatable randomness, and comparison with expectations that leave things open.
 
-#![allow(unreachable_pub, dead_code)] // each test uses its part
+#![allow(unreachable_pub, dead_code, clippy::unwrap_used, clippy::panic)] // each test uses its part
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

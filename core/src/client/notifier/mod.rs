@@ -41,6 +41,31 @@ impl Origin {
         let members: usize = self.members.iter().map(|(key, json)| key.len() + json.len()).sum();
         self.session_id.len() + self.location_hint.as_deref().map_or(0, str::len) + members
     }
+
+    /// A request of this origin, as options of `sendNotifications`.
+    pub(crate) fn options_json(&self, request_id: &str, notifications: &[String]) -> String {
+        let mut out = String::from("{\"sessionId\":");
+        write_str(&mut out, &self.session_id);
+        if let Some(hint) = &self.location_hint {
+            out.push_str(",\"targetLocationHint\":");
+            write_str(&mut out, hint);
+        }
+        out.push_str(",\"request\":{\"requestId\":");
+        write_str(&mut out, request_id);
+        for (key, json) in &self.members {
+            out.push(',');
+            write_str(&mut out, key);
+            out.push(':');
+            out.push_str(json);
+        }
+        if !notifications.is_empty() {
+            out.push_str(",\"notifications\":[");
+            out.push_str(&notifications.join(","));
+            out.push(']');
+        }
+        out.push_str("}}");
+        out
+    }
 }
 
 /// One request to be sent. All attempts send the same.
@@ -57,28 +82,15 @@ pub(crate) struct Letter {
 impl Letter {
     /// The letter as options of `sendNotifications`.
     pub(crate) fn options_json(&self) -> String {
-        let mut out = String::from("{");
-        if let Some(origin) = &self.origin {
-            out.push_str("\"sessionId\":");
-            write_str(&mut out, &origin.session_id);
-            if let Some(hint) = &origin.location_hint {
-                out.push_str(",\"targetLocationHint\":");
-                write_str(&mut out, hint);
+        match &self.origin {
+            Some(origin) => origin.options_json(&self.request_id, &self.notifications),
+            None => {
+                let mut out = String::from("{\"request\":{\"requestId\":");
+                write_str(&mut out, &self.request_id);
+                out.push_str(",\"context\":{\"channel\":\"web\"}}}");
+                out
             }
-            out.push(',');
         }
-        out.push_str("\"request\":{\"requestId\":");
-        write_str(&mut out, &self.request_id);
-        for (key, json) in self.origin.iter().flat_map(|origin| &origin.members) {
-            out.push(',');
-            write_str(&mut out, key);
-            out.push(':');
-            out.push_str(json);
-        }
-        out.push_str(",\"notifications\":[");
-        out.push_str(&self.notifications.join(","));
-        out.push_str("]}}");
-        out
     }
 }
 

@@ -74,7 +74,13 @@ impl<'e, D> Evaluator<'e, D> {
             Expr::Bool(value) => Value::Bool(*value),
             Expr::Number(number) => Value::Number(*number),
             Expr::String(text) => Value::text(text),
-            Expr::Data(json) => Value::from_json(json),
+            Expr::Data(json) => {
+                let value = Value::from_json(json);
+                if scope.is_some() {
+                    self.fuel.spend(value.weight())?;
+                }
+                value
+            }
             Expr::List(items) => {
                 Value::array(items.iter().map(|item| self.eval(item, scope)).collect::<Result<_, _>>()?)?
             }
@@ -184,7 +190,7 @@ impl<'e, D> Evaluator<'e, D> {
                 let values = self.every(operands, scope)?;
                 let mut out = String::new();
                 values.iter().for_each(|value| push_joined(&mut out, value));
-                Value::String(Cow::Owned(out))
+                out.into()
             }
             Op::Add => Value::Number(self.every(operands, scope)?.iter().map(value_to_float).fold(0.0, |a, b| a + b)),
             Op::Multiply => {
@@ -212,6 +218,13 @@ impl<'e, D> Evaluator<'e, D> {
                 Value::array(merged)?
             }
             Op::Var => return self.var(operands, scope),
+            Op::SlotOr => {
+                let found = match operands.first() {
+                    Some(Expr::Slot(number)) => self.data.slot(*number),
+                    _ => Value::Undefined,
+                };
+                return self.or_default(found, operands, scope);
+            }
             Op::Missing => {
                 let values = self.every(operands, scope)?;
                 Value::array(self.missing(values, scope)?)?
@@ -222,7 +235,12 @@ impl<'e, D> Evaluator<'e, D> {
                     Value::Undefined | Value::Null => return Err(LogicError::Operand("missing_some needs a list")),
                     other => to_number(&other.member("length")),
                 };
-                let missing = self.missing(vec![options], scope)?;
+                // The list stands for the operands of "missing", whose first may be a list of its own.
+                let operands = match options {
+                    Value::Array(list) => list.items.clone(),
+                    other => vec![other],
+                };
+                let missing = self.missing(operands, scope)?;
                 let enough = length - missing.len() as f64 >= to_number(&need);
                 Value::array(if enough { Vec::new() } else { missing })?
             }
@@ -316,20 +334,14 @@ impl<'e, D> Evaluator<'e, D> {
             let (from, to) = substr_range(units.len(), start, length);
             String::from_utf16_lossy(units.get(from..to).unwrap_or(&[]))
         };
-        Ok(Value::String(Cow::Owned(out)))
+        Ok(out.into())
     }
 
     fn var<'a>(&mut self, operands: &'a [Expr], scope: Option<&Value<'a>>) -> Outcome<'a>
     where
         D: Data<'a>,
     {
-        let found = match operands.first() {
-            Some(Expr::Slot(number)) if scope.is_none() => {
-                let found = self.data.slot(*number);
-                return self.or_default(found, operands, scope);
-            }
-            _ => self.operand(operands, 0, scope)?,
-        };
+        let found = self.operand(operands, 0, scope)?;
         let found = match &found {
             Value::Undefined | Value::Null => self.whole(scope)?,
             Value::String(text) if text.is_empty() => self.whole(scope)?,
@@ -359,7 +371,7 @@ impl<'e, D> Evaluator<'e, D> {
     {
         match scope {
             Some(element) => {
-                self.fuel.spend(element.weight() / 64)?;
+                self.fuel.spend(element.weight())?;
                 Ok(element.clone())
             }
             None => Ok(self.data.whole()),
@@ -375,6 +387,10 @@ impl<'e, D> Evaluator<'e, D> {
             Some(Value::Array(list)) => list.items.clone(),
             _ => operands,
         };
+        // The original would run data of this shape as a rule. Data is never run here.
+        if let Some(name) = keys.iter().find_map(looks_like_rule) {
+            return Err(LogicError::Unknown(name.into()));
+        }
         let data = self.whole(scope)?;
         let is_missing = |key: &Value<'a>| {
             let (path, default) = match key {
@@ -453,11 +469,23 @@ impl<'e, D> Evaluator<'e, D> {
     }
 }
 
+/// The operator of an object with one member, in the value or in a list of it.
+fn looks_like_rule<'v>(value: &'v Value<'_>) -> Option<&'v str> {
+    match value {
+        Value::Array(list) => list.items.iter().find_map(looks_like_rule),
+        Value::Object(members) => match members.entries.as_slice() {
+            [(name, _)] => Some(name),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
 /// What reading a whole value costs, in units of fuel.
 fn size(value: &Value<'_>) -> usize {
     match value {
         Value::Array(_) => value.weight(),
-        Value::String(text) => text.len() / 64,
+        Value::String(_) => value.weight() - 1,
         _ => 0,
     }
 }

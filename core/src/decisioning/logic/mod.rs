@@ -58,7 +58,10 @@ pub(crate) enum Op {
     Min,
     Max,
     Merge,
+    /// A path that is computed, or looked up in a loop.
     Var,
+    /// A slot with a default.
+    SlotOr,
     Missing,
     MissingSome,
     If,
@@ -198,20 +201,24 @@ fn compile_call(name: &str, operands: &Json<'_>, paths: &mut Paths, in_loop: boo
         single => std::slice::from_ref(single),
     };
     let Some(op) = Op::from_name(name) else { return Expr::Unknown(name.into()) };
-    if op == Op::Var && operands.len() == 1 && !in_loop {
-        // A path known now. With a default, inside a loop, or computed, it is looked up when the rule runs.
-        let path = match operands.first() {
-            Some(Json::String(text)) if !text.is_empty() => Some(text.to_string()),
-            Some(number @ Json::Number(_)) => Some(coerce::to_text(&Value::from_json(number)).into_owned()),
-            _ => None,
-        };
-        if let Some(path) = path {
-            return Expr::Slot(paths.slot(&path));
+    // A path known now becomes a slot. Computed, or inside a loop, it is looked up when the rule runs.
+    let path = match operands.first() {
+        Some(Json::String(text)) if !text.is_empty() => Some(text.to_string()),
+        Some(number @ Json::Number(_)) => Some(coerce::to_text(&Value::from_json(number)).into_owned()),
+        _ => None,
+    };
+    if let Some(path) = path.filter(|_| op == Op::Var && !in_loop) {
+        let slot = Expr::Slot(paths.slot(&path));
+        let rest = operands.iter().skip(1).map(|operand| compile_in(operand, paths, false));
+        let operands: Box<[Expr]> = rest.collect();
+        if operands.is_empty() {
+            return slot;
         }
+        return Expr::Call(Op::SlotOr, std::iter::once(slot).chain(operands).collect());
     }
-    let operands = operands.iter().enumerate().map(|(at, operand)| match (op, at, operand) {
-        (Op::Var, 0, Json::String(text)) if !text.is_empty() && !in_loop => Expr::Slot(paths.slot(text)),
-        _ => compile_in(operand, paths, in_loop || (op.is_loop() && at == 1)),
-    });
+    let operands = operands
+        .iter()
+        .enumerate()
+        .map(|(at, operand)| compile_in(operand, paths, in_loop || (op.is_loop() && at == 1)));
     Expr::Call(op, operands.collect())
 }

@@ -145,6 +145,11 @@ fn loops_are_bounded() {
         // depth: each element wraps what was before
         format!(r#"{{"reduce":[{list},[{{"var":"accumulator"}}],0]}}"#),
         format!(r#"{{"reduce":[{list},[{{"var":""}},{{"var":""}}],0]}}"#),
+        // copies and measurements of a long text
+        format!(
+            r#"{{"reduce":[{list},{{"if":[{{"var":"accumulator.length"}},{{"var":"accumulator"}}]}},{{"cat":["{}"]}}]}}"#,
+            "x".repeat(1 << 20)
+        ),
     ] {
         let started = std::time::Instant::now();
         assert_eq!(evaluate(&parse(&rule), &Json::Null), Err(LogicError::Limit));
@@ -152,4 +157,57 @@ fn loops_are_bounded() {
     }
     let sum = format!(r#"{{"reduce":[{list},{{"+":[{{"var":"accumulator"}},1]}},0]}}"#);
     assert_eq!(check(&sum, "null"), "2001");
+}
+
+/// What json-logic-js answered, recorded: every pair of values through the operators, and made-up rules.
+#[test]
+fn recorded_answers() {
+    let text = include_str!("../../../tests/fixtures/decisioning/json-logic-js.json");
+    let recorded = parse(text);
+    let list = |key: &str| recorded.get(key).and_then(Json::as_array).unwrap();
+    let results = list("results");
+    let (mut ran, mut wrong) = (0, Vec::new());
+    let mut check = |rule: &Json<'_>, data: &Json<'_>, expected: &str| {
+        let actual = evaluate(rule, data).unwrap_or_else(|_| "error".to_owned());
+        ran += 1;
+        let same = actual == expected
+            || matches!(
+                (json::parse(&actual, &Limits::REMOTE), json::parse(expected, &Limits::REMOTE)),
+                (Ok(actual), Ok(expected)) if same(&actual, &expected)
+            );
+        if !same {
+            wrong.push(format!("{rule} over {data}: {actual}, expected {expected}"));
+        }
+    };
+    // -1 stands for answers that are no valid text: halves of astral characters.
+    let result =
+        |index: &Json<'_>| usize::try_from(index.as_i64().unwrap()).ok().map(|at| results[at].as_str().unwrap());
+    let with = |members: &[(&'static str, &Json<'static>)]| {
+        Json::Object(members.iter().map(|(key, value)| ((*key).into(), (*value).clone())).collect())
+    };
+    let values: Vec<Json<'static>> = list("values").iter().map(|value| value.clone().into_owned()).collect();
+    for (op, answers) in recorded.get("binary").and_then(Json::as_object).unwrap().iter() {
+        let rule = format!(r#"{{"{op}":[{{"var":"a"}},{{"var":"b"}}]}}"#);
+        let pairs = values.iter().flat_map(|a| values.iter().map(move |b| (a, b)));
+        for ((a, b), answer) in pairs.zip(answers.as_array().unwrap()) {
+            if let Some(expected) = result(answer) {
+                check(&parse(&rule), &with(&[("a", a), ("b", b)]), expected);
+            }
+        }
+    }
+    for (op, answers) in recorded.get("unary").and_then(Json::as_object).unwrap().iter() {
+        let rule = format!(r#"{{"{op}":[{{"var":"a"}}]}}"#);
+        for (a, answer) in values.iter().zip(answers.as_array().unwrap()) {
+            if let Some(expected) = result(answer) {
+                check(&parse(&rule), &with(&[("a", a)]), expected);
+            }
+        }
+    }
+    let data = recorded.get("data").unwrap();
+    for case in list("random").iter().filter_map(Json::as_array) {
+        check(&case[0], data, case[1].as_str().unwrap());
+    }
+    println!("{ran} answers of json-logic-js compared");
+    assert!(wrong.is_empty(), "{} of {ran} differ:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(ran > 30_000);
 }

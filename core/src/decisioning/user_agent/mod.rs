@@ -19,17 +19,17 @@ pub(crate) struct Client<'a> {
 /// From `context.userAgent`, overridden by `context.clientHints`.
 pub(crate) fn detect<'a>(user_agent: &str, hints: Option<&'a Json<'_>>) -> Client<'a> {
     let end = user_agent.floor_char_boundary(MAX_LENGTH);
-    let agent = user_agent.get(..end).unwrap_or("").as_bytes();
+    let words = Words::of(user_agent.get(..end).unwrap_or("").as_bytes());
     let text =
         |key: &str| hints.and_then(|hints| hints.get(key)).and_then(Json::as_str).filter(|text| !text.is_empty());
     let brands = text("browserUAWithFullVersion").or_else(|| text("browserUAWithMajorVersion"));
-    let (browser, version) = brands.and_then(hinted_browser).or_else(|| browser(agent)).unwrap_or(("unknown", -1.0));
+    let (browser, version) = brands.and_then(hinted_browser).or_else(|| browser(&words)).unwrap_or(("unknown", -1.0));
     let platform = match text("platform") {
         Some("Windows") => Cow::Borrowed("windows"),
         Some("Macintosh" | "Mac OS" | "macOS") => Cow::Borrowed("mac"),
         Some("Linux") => Cow::Borrowed("linux"),
         Some(other) => Cow::Borrowed(other),
-        None => Cow::Borrowed(platform(agent)),
+        None => Cow::Borrowed(platform(&words)),
     };
     Client { browser, version, platform }
 }
@@ -47,47 +47,116 @@ fn hinted_browser(brands: &str) -> Option<(&'static str, f64)> {
         })
 }
 
-fn browser(agent: &[u8]) -> Option<(&'static str, f64)> {
-    edge(agent)
-        .map(|version| ("edge", version))
-        .or_else(|| safari(agent, mobile_safari_at).map(|version| ("mobile safari", version)))
-        .or_else(|| safari(agent, safari_at).map(|version| ("safari", version)))
-        .or_else(|| chrome(agent).map(|version| ("chrome", version)))
-        .or_else(|| firefox(agent).map(|version| ("firefox", version)))
-        .or_else(|| internet_explorer(agent).or_else(|| trident(agent)).map(|version| ("ie", version)))
+/// The words that the tests look for, found in one pass over the text: where each stands first.
+struct Words<'t> {
+    agent: &'t [u8],
+    first: [Option<usize>; Word::COUNT],
 }
 
-fn platform(agent: &[u8]) -> &'static str {
-    let has = |text: &str| places(agent, text).next().is_some();
+#[derive(Clone, Copy)]
+enum Word {
+    Edge,
+    Version,
+    Chrome,
+    Firefox,
+    Explorer,
+    Trident,
+    Ios,
+    Android,
+    Linux,
+    Unix,
+    Windows,
+    Macintosh,
+}
+
+impl Word {
+    const COUNT: usize = 12;
+
+    /// The words, in lower case, that may begin with two bytes.
+    fn beginning(first: u8, second: u8) -> &'static [(&'static str, Word)] {
+        // Setting this bit makes letters lower case and keeps the blank and the bracket; what else it makes equal is
+        // told apart when the word is compared.
+        match [first | 0x20, second | 0x20] {
+            [b'e', b'd'] => &[("edg", Word::Edge)],
+            [b'v', b'e'] => &[("version/", Word::Version)],
+            [b'c', b'h'] => &[("chrome/", Word::Chrome)],
+            [b'c', b'r'] => &[("cros", Word::Unix)],
+            [b'f', b'i'] => &[("firefox/", Word::Firefox)],
+            [b'f', b'r'] => &[("freebsd", Word::Unix)],
+            [b'i', b'e'] => &[("ie", Word::Explorer)],
+            [b'i', b'p'] => &[("iphone", Word::Ios), ("ipad", Word::Ios), ("ipod", Word::Ios)],
+            [b't', b'r'] => &[("trident", Word::Trident)],
+            [b'a', b'n'] => &[("android ", Word::Android)],
+            [b'o', b'p'] => &[("openbsd", Word::Unix)],
+            [b'm', b'a'] => &[("macintosh;", Word::Macintosh)],
+            [b' ', b'l'] => &[(" linux ", Word::Linux)],
+            [b' ', b'w'] => &[(" windows ", Word::Windows)],
+            [b'(', b'w'] => &[("(windows ", Word::Windows)],
+            _ => &[],
+        }
+    }
+}
+
+impl<'t> Words<'t> {
+    fn of(agent: &'t [u8]) -> Words<'t> {
+        let mut first = [None; Word::COUNT];
+        for (at, pair) in agent.windows(2).enumerate() {
+            let [one, two] = pair else { continue };
+            for (text, word) in Word::beginning(*one, *two) {
+                if let Some(place @ None) = first.get_mut(*word as usize)
+                    && starts(agent, at, text)
+                {
+                    *place = Some(at);
+                }
+            }
+        }
+        Words { agent, first }
+    }
+
+    fn has(&self, word: Word) -> bool {
+        self.first.get(word as usize).is_some_and(Option::is_some)
+    }
+
+    /// Where `text`, the text of `word`, stands.
+    fn places(&self, word: Word, text: &'static str) -> impl Iterator<Item = usize> {
+        let from = self.first.get(word as usize).copied().flatten().unwrap_or(self.agent.len());
+        let agent = self.agent;
+        (from..agent.len()).filter(move |at| starts(agent, *at, text))
+    }
+}
+
+fn browser(words: &Words<'_>) -> Option<(&'static str, f64)> {
+    edge(words)
+        .map(|version| ("edge", version))
+        .or_else(|| safari(words, mobile_safari_at).map(|version| ("mobile safari", version)))
+        .or_else(|| safari(words, safari_at).map(|version| ("safari", version)))
+        .or_else(|| chrome(words).map(|version| ("chrome", version)))
+        .or_else(|| firefox(words).map(|version| ("firefox", version)))
+        .or_else(|| internet_explorer(words).or_else(|| trident(words)).map(|version| ("ie", version)))
+}
+
+fn platform(words: &Words<'_>) -> &'static str {
     let android = || {
-        places(agent, "android ").any(|at| {
-            let version = run(agent, at + 8, |byte| byte.is_ascii_digit() || byte == b'.');
-            version > at + 8 && agent.get(version) == Some(&b';')
+        words.places(Word::Android, "android ").any(|at| {
+            let version = run(words.agent, at + 8, |byte| byte.is_ascii_digit() || byte == b'.');
+            version > at + 8 && words.agent.get(version) == Some(&b';')
         })
     };
-    if has("iphone") || has("ipad") || has("ipod") {
+    if words.has(Word::Ios) {
         "iOS"
     } else if android() {
         "Android"
-    } else if has(" linux ") {
+    } else if words.has(Word::Linux) {
         "linux"
-    } else if has("freebsd") || has("openbsd") || has("cros") {
+    } else if words.has(Word::Unix) {
         "Unix"
-    } else if has("(windows ") || has(" windows ") {
+    } else if words.has(Word::Windows) {
         "windows"
-    } else if has("macintosh;") {
+    } else if words.has(Word::Macintosh) {
         "mac"
     } else {
         "unknown"
     }
-}
-
-/// Where `text` (lower case) stands in `agent`, ignoring the case of ASCII letters.
-fn places<'t>(agent: &'t [u8], text: &'t str) -> impl Iterator<Item = usize> + 't {
-    agent
-        .windows(text.len())
-        .enumerate()
-        .filter_map(move |(at, window)| window.eq_ignore_ascii_case(text.as_bytes()).then_some(at))
 }
 
 /// The end of the longest run from `start` of bytes that `belongs` accepts.
@@ -123,9 +192,10 @@ fn version_at(agent: &[u8], start: usize) -> Option<f64> {
     (end > start).then(|| leading_integer(agent.get(start..end).unwrap_or(&[])))
 }
 
-fn edge(agent: &[u8]) -> Option<f64> {
+fn edge(words: &Words<'_>) -> Option<f64> {
+    let agent = words.agent;
     // All the names end before a slash, and "edg/" also ends what a longer word ends with.
-    places(agent, "edg").find_map(|at| {
+    words.places(Word::Edge, "edg").find_map(|at| {
         let rest = agent.get(at + 3..)?;
         let name = ["e/", "ios/", "a/", "/"]
             .into_iter()
@@ -168,9 +238,10 @@ fn line_end(agent: &[u8], from: usize) -> usize {
 
 /// `version/X`, at least one character, then what `mark` finds, on one line. The version gives back characters when
 /// only that lets the mark follow.
-fn safari(agent: &[u8], mark: fn(&[u8], usize, usize) -> Option<usize>) -> Option<f64> {
+fn safari(words: &Words<'_>, mark: fn(&[u8], usize, usize) -> Option<usize>) -> Option<f64> {
+    let agent = words.agent;
     let mut searched: Option<(usize, Option<usize>)> = None;
-    for at in places(agent, "version/") {
+    for at in words.places(Word::Version, "version/") {
         let start = at + 8;
         let end = run(agent, start, in_version);
         if end == start {
@@ -191,24 +262,27 @@ fn safari(agent: &[u8], mark: fn(&[u8], usize, usize) -> Option<usize>) -> Optio
     None
 }
 
-fn chrome(agent: &[u8]) -> Option<f64> {
-    places(agent, "chrome/").find_map(|at| {
+fn chrome(words: &Words<'_>) -> Option<f64> {
+    let agent = words.agent;
+    words.places(Word::Chrome, "chrome/").find_map(|at| {
         let start = at + 7;
         let optional = matches!(agent.get(start), Some(b'v' | b'V'));
         optional.then(|| version_at(agent, start + 1)).flatten().or_else(|| version_at(agent, start))
     })
 }
 
-fn firefox(agent: &[u8]) -> Option<f64> {
-    places(agent, "firefox/").find_map(|at| {
+fn firefox(words: &Words<'_>) -> Option<f64> {
+    let agent = words.agent;
+    words.places(Word::Firefox, "firefox/").find_map(|at| {
         let start = at + 8;
         let end = run(agent, start, |byte| in_version(byte) || byte == b'-');
         (end > start && end == agent.len()).then(|| leading_integer(agent.get(start..).unwrap_or(&[])))
     })
 }
 
-fn internet_explorer(agent: &[u8]) -> Option<f64> {
-    places(agent, "ie").find_map(|at| {
+fn internet_explorer(words: &Words<'_>) -> Option<f64> {
+    let agent = words.agent;
+    words.places(Word::Explorer, "ie").find_map(|at| {
         let prefixed = (at >= 2 && starts(agent, at - 2, "ms")) || (at >= 1 && agent.get(at - 1) == Some(&b'('));
         let spaced = agent.get(at + 2).is_some_and(|byte| is_space(*byte));
         if prefixed && spaced { version_at(agent, at + 3) } else { None }
@@ -216,13 +290,14 @@ fn internet_explorer(agent: &[u8]) -> Option<f64> {
 }
 
 /// `trident`, characters, `rv:X`, characters, `like gecko`; each "characters" is at least one, on one line.
-fn trident(agent: &[u8]) -> Option<f64> {
+fn trident(words: &Words<'_>) -> Option<f64> {
+    let agent = words.agent;
     let like_gecko = |at: usize| {
         starts(agent, at, "like")
             && agent.get(at + 4).is_some_and(|byte| is_space(*byte))
             && starts(agent, at + 5, "gecko")
     };
-    places(agent, "trident").find_map(|at| {
+    words.places(Word::Trident, "trident").find_map(|at| {
         let from = at + 7 + 1;
         let line = line_end(agent, at + 7);
         (from..=line).rev().find_map(|rv| {

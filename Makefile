@@ -1,0 +1,43 @@
+# `make` shows what there is.
+CARGO ?= cargo
+PREFIX ?= /usr/local
+CARGO_TARGET_DIR ?= $(CURDIR)/target
+export CARGO_TARGET_DIR DESTDIR
+
+.DEFAULT_GOAL := help
+
+help: ## show this
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | column -t -s '|'
+
+build: ## build the library (release profile) in target/release
+	$(CARGO) build --release --package target-sdk
+
+demo: ## build library, local edge and C examples, and run them over HTTP
+	@sh tools/demo.sh
+
+test: ## run all tests
+	@sh tools/test.sh
+
+# Under sudo there may be no cargo: then what `make build` built is installed.
+install: ## install the library: make install PREFIX=/usr/local DESTDIR=
+	@if command -v $(CARGO) >/dev/null 2>&1; then $(MAKE) --no-print-directory build; fi
+	@sh packaging/install.sh "$(CARGO_TARGET_DIR)/release" "$(PREFIX)"
+
+uninstall: ## remove it: make uninstall PREFIX=/usr/local DESTDIR=
+	@sh packaging/uninstall.sh "$(PREFIX)"
+
+header: ## write include/target_sdk.h anew from the Rust sources
+	TARGET_SDK_WRITE_HEADER=1 $(CARGO) test --quiet --package target-sdk --test header
+
+fmt: ## format the Rust sources
+	$(CARGO) fmt --all
+
+lint: ## check format and lints
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+
+clean: ## remove what was built
+	$(CARGO) clean
+	$(MAKE) -s -C examples/c clean
+
+.PHONY: help build demo test install uninstall header fmt lint clean

@@ -1,0 +1,45 @@
+#!/bin/sh
+# Installs the built library:  install.sh BUILD_DIR PREFIX
+# DESTDIR in the environment goes before PREFIX, for packages. Every installed file is relocatable.
+set -eu
+
+build=${1:?usage: install.sh BUILD_DIR PREFIX}
+prefix=${2:?usage: install.sh BUILD_DIR PREFIX}
+case $prefix in
+  /*) ;;
+  *) echo "install: PREFIX must be an absolute path, not '$prefix'" >&2; exit 2 ;;
+esac
+root=$(cd "$(dirname "$0")/.." && pwd)
+to=${DESTDIR:-}$prefix
+
+for file in libtarget_sdk.so libtarget_sdk.a; do
+  [ -f "$build/$file" ] || { echo "install: $build/$file is missing: run 'make build' first" >&2; exit 1; }
+done
+
+. "$root/packaging/facts.sh"
+
+put() { # MODE FILE DESTINATION
+  install -D -m "$1" "$2" "$to/$3"
+}
+fill() { # TEMPLATE DESTINATION
+  mkdir -p "$to/$(dirname "$2")"
+  sed -e "s|@VERSION@|$version|g" -e "s|@SOVERSION@|$soversion|g" -e "s|@POINTER_SIZE@|$pointer_size|g" \
+      -e "s|@STATIC_LIBS@|$static_libs|g" -e "s|@STATIC_LIBS_CMAKE@|$static_libs_cmake|g" \
+      "$root/packaging/$1" > "$to/$2"
+  chmod 644 "$to/$2"
+}
+
+put 755 "$build/libtarget_sdk.so" "lib/libtarget_sdk.so.$version"
+ln -sf "libtarget_sdk.so.$version" "$to/lib/libtarget_sdk.so.$soversion"
+ln -sf "libtarget_sdk.so.$soversion" "$to/lib/libtarget_sdk.so"
+put 644 "$build/libtarget_sdk.a" lib/libtarget_sdk.a
+for header in "$root"/include/target_sdk.h "$root"/include/target_sdk.hpp; do
+  [ ! -f "$header" ] || put 644 "$header" "include/$(basename "$header")"
+done
+fill target-sdk.pc.in lib/pkgconfig/target-sdk.pc
+fill target-sdk-static.pc.in lib/pkgconfig/target-sdk-static.pc
+fill TargetSdkConfig.cmake.in lib/cmake/TargetSdk/TargetSdkConfig.cmake
+fill TargetSdkConfigVersion.cmake.in lib/cmake/TargetSdk/TargetSdkConfigVersion.cmake
+for text in LICENSE NOTICE; do put 644 "$root/$text" "share/doc/target-sdk/$text"; done
+
+echo "installed target-sdk $version in $to"

@@ -1,0 +1,152 @@
+#!/bin/sh
+# Builds and runs users' programs against the installed library, and looks at what was installed.
+#   run.sh            the dev profile
+#   CARGO_PROFILE=release run.sh
+set -eu
+
+here=$(cd "$(dirname "$0")" && pwd)
+root=$(cd "$here/../.." && pwd)
+profile=${CARGO_PROFILE:-dev}
+case $profile in dev) folder=debug ;; *) folder=$profile ;; esac
+target=${CARGO_TARGET_DIR:-$root/target}
+cc=${CC:-cc}
+
+cd "$root"
+cargo build --quiet --profile "$profile" --package target-sdk
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+. packaging/facts.sh
+passed=0 failed=0
+# A check is no condition here, so that -e works inside it (a shell ignores it in conditions).
+check() { # NAME FUNCTION
+  set +e
+  (set -e; "$2") > "$work/out" 2>&1
+  code=$?
+  set -e
+  if [ "$code" = 0 ]; then
+    passed=$((passed + 1))
+    echo "ok: $1"
+  else
+    failed=$((failed + 1))
+    echo "FAILED: $1"
+    sed 's/^/    /' "$work/out"
+  fi
+}
+
+# Installed in one place and moved to another: nothing may remember where it was.
+DESTDIR=$work/stage sh packaging/install.sh "$target/$folder" /opt/sdk > /dev/null
+mv "$work/stage/opt/sdk" "$work/moved here"
+prefix="$work/moved here"
+library=$prefix/lib/libtarget_sdk.so.$version
+ln -s "$prefix" "$work/sdk" # a path without a blank, for compilers' command lines
+PKG_CONFIG_PATH=$work/sdk/lib/pkgconfig
+export PKG_CONFIG_PATH
+expected="$version TARGET_OK"
+# shellcheck disable=SC2086,SC2046 # lists of words throughout
+compile() { $cc -std=c99 -Wall -Wextra -Wpedantic -Werror -o "$1" "$2" $3; }
+says() { [ "$("$@")" = "$expected" ] || { echo "it said: $("$@")"; return 1; }; }
+# `!` alone does not end a shell that runs with -e.
+refute() { if "$@"; then echo "unexpected: $*"; return 1; fi; }
+needs_library() { readelf -d "$1" | grep -q 'NEEDED.*libtarget_sdk'; }
+
+shared_by_pkg_config() {
+  compile "$work/shared" "$here/main.c" "$(pkg-config --cflags --libs target-sdk)"
+  needs_library "$work/shared"
+  LD_LIBRARY_PATH=$work/sdk/lib says "$work/shared"
+}
+shared_by_rpath() {
+  compile "$work/rpath" "$here/main.c" "$(pkg-config --cflags --libs target-sdk) -Wl,-rpath,$work/sdk/lib"
+  says "$work/rpath"
+}
+static_by_pkg_config() { # where only the archive is installed
+  mkdir "$work/archive"
+  cp -R "$prefix/." "$work/archive"
+  rm "$work"/archive/lib/*.so*
+  PKG_CONFIG_PATH=$work/archive/lib/pkgconfig
+  compile "$work/static" "$here/main.c" "$(pkg-config --static --cflags --libs target-sdk)"
+  refute needs_library "$work/static"
+  says "$work/static"
+}
+static_beside_shared() {
+  compile "$work/beside" "$here/main.c" "$(pkg-config --cflags --libs target-sdk-static)"
+  refute needs_library "$work/beside"
+  says "$work/beside"
+}
+by_cmake() {
+  cmake -S "$here" -B "$work/cmake" "-DCMAKE_PREFIX_PATH=$prefix"
+  cmake --build "$work/cmake"
+  needs_library "$work/cmake/with_shared"
+  refute needs_library "$work/cmake/with_static"
+  says "$work/cmake/with_shared"
+  says "$work/cmake/with_static"
+}
+cmake_refuses_newer() {
+  mkdir "$work/newer"
+  printf 'cmake_minimum_required(VERSION 3.13)\nproject(p C)\nfind_package(TargetSdk 99 REQUIRED)\n' > "$work/newer/CMakeLists.txt"
+  refute cmake -S "$work/newer" -B "$work/newer/build" "-DCMAKE_PREFIX_PATH=$prefix"
+}
+examples_by_make() {
+  cp -R examples/c "$work/examples"
+  make -s -C "$work/examples" CC="$cc"
+}
+examples_by_cmake() {
+  cmake -S examples/c -B "$work/examples-cmake" "-DCMAKE_PREFIX_PATH=$prefix"
+  cmake --build "$work/examples-cmake"
+}
+readme_program() { # the first C program of the README is complete
+  awk '/^```c$/ { inside = 1; next } /^```$/ && inside { exit } inside' README.md > "$work/readme.c"
+  grep -q 'int main' "$work/readme.c"
+  compile "$work/readme" "$work/readme.c" "$(pkg-config --cflags --libs target-sdk)"
+}
+soname() {
+  readelf -d "$library" | grep -q "SONAME.*\[libtarget_sdk\.so\.$soversion\]"
+  [ "$(readlink "$prefix/lib/libtarget_sdk.so.$soversion")" = "libtarget_sdk.so.$version" ]
+  [ "$(readlink "$prefix/lib/libtarget_sdk.so")" = "libtarget_sdk.so.$soversion" ]
+}
+stays_mapped() { readelf -d "$library" | grep -q 'FLAGS_1.*NODELETE'; }
+exported_symbols() {
+  nm -D --defined-only "$library" | awk '{ print $NF }' | sort > "$work/exported"
+  sort tests/abi/symbols.txt > "$work/wanted"
+  diff "$work/wanted" "$work/exported"
+}
+few_libraries() { # the C library and the compiler's: nothing to install beside it
+  others=$(readelf -d "$library" | sed -n 's/.*NEEDED.*\[\(.*\)\]/\1/p' |
+    grep -v -E '^(libc|libm|libgcc_s|libpthread|libdl|librt|libutil|ld-linux.*)\.so') || return 0
+  echo "also needs: $others"
+  return 1
+}
+no_paths() { refute grep -r -l -F -e "$root" -e "$work" -e /opt/sdk "$prefix/lib/pkgconfig" "$prefix/lib/cmake"; }
+static_libraries() { # the committed list is what rustc says
+  said=$(cargo rustc --profile "$profile" --package target-sdk --lib --crate-type staticlib -- \
+    --print native-static-libs 2>&1 | sed -n 's/^note: native-static-libs: *//p' | tail -1)
+  [ "$said" = "$static_libs" ] || { echo "rustc: '$said', packaging/native-static-libs: '$static_libs'"; return 1; }
+}
+uninstall() {
+  sh packaging/install.sh "$target/$folder" "$work/gone"
+  echo keep > "$work/gone/lib/other"
+  sh packaging/uninstall.sh "$work/gone"
+  [ "$(cd "$work/gone" && find . -type f -o -type l)" = ./lib/other ]
+}
+
+check "program with pkg-config, shared, LD_LIBRARY_PATH" shared_by_pkg_config
+check "program with pkg-config, shared, rpath" shared_by_rpath
+check "program with pkg-config --static" static_by_pkg_config
+check "program with pkg-config, archive beside the shared library" static_beside_shared
+check "programs with CMake, shared and static" by_cmake
+check "CMake refuses a newer version" cmake_refuses_newer
+check "examples with make" examples_by_make
+check "examples with CMake" examples_by_cmake
+check "program of the README" readme_program
+check "soname and links" soname
+check "stays mapped after dlclose" stays_mapped
+check "exports what tests/abi/symbols.txt lists" exported_symbols
+check "needs no other libraries" few_libraries
+check "installed files name no paths" no_paths
+check "list of static libraries" static_libraries
+check "uninstall" uninstall
+
+echo "install: $passed passed, $failed failed"
+[ "$failed" = 0 ]

@@ -1,0 +1,48 @@
+#!/bin/sh
+# Builds the library, the local edge and the C examples, and runs the examples against the edge over real HTTP.
+# CARGO_PROFILE=release takes the library that users get (link-time optimisation: about two minutes more).
+set -eu
+
+root=$(cd "$(dirname "$0")/.." && pwd)
+cd "$root"
+profile=${CARGO_PROFILE:-dev}
+case $profile in dev) folder=debug ;; *) folder=$profile ;; esac
+target=${CARGO_TARGET_DIR:-$root/target}
+
+sh tools/dependencies.sh cc pkg-config
+echo "Building the library ($profile profile) and a local Target edge ..."
+cargo build --quiet --profile "$profile" --package target-sdk
+cargo build --quiet --package target-edge
+
+work=$(mktemp -d)
+edge=$target/debug/target-edge
+. tools/edge.sh
+trap 'stop_edge; rm -rf "$work"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# As a user would: install, then build against what was installed.
+sh packaging/install.sh "$target/$folder" "$work/usr" > "$work/install.out"
+cp -R examples/c "$work/examples"
+make -s -C "$work/examples" PKG_CONFIG_PATH="$work/usr/lib/pkgconfig"
+
+start_edge --client acme --offers examples/edge/data/offers.json --artifact examples/edge/data/artifact.json
+echo "The edge listens on http://$address"
+
+failed=
+run() { # TITLE EXAMPLE ARGUMENT
+  printf '\n%s (examples/c/%s.c)\n' "$1" "$2"
+  "$work/examples/$2" "$3" || { echo "  FAILED: exit code $?" >&2; failed="$failed $2"; }
+}
+run "Offers for three mboxes, by callback" get_offers "$address"
+run "Feature flags, synchronously" get_attributes_sync "$address"
+run "1,000 calls in flight on one thread, by epoll" event_loop "$address"
+run "Prefetch, then a display notification" notifications "$address"
+run "Server-side, on the device, hybrid: one experience" hybrid "$address"
+stop_edge
+printf '\nThe edge has stopped. What follows uses no network.\n'
+run "A decision from an artifact file" on_device examples/edge/data/artifact.json
+
+printf '\n'
+[ -z "$failed" ] || { echo "failed:$failed" >&2; exit 1; }
+echo "All examples ran."

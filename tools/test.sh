@@ -1,0 +1,34 @@
+#!/bin/sh
+# All tests. Installs the tools that they need when they are missing.
+set -eu
+
+root=$(cd "$(dirname "$0")/.." && pwd)
+cd "$root"
+step() { printf '\n== %s\n' "$1"; }
+
+sh tools/dependencies.sh cc c++ make pkg-config cmake valgrind readelf
+command -v cargo >/dev/null 2>&1 || { echo "please install Rust: cargo is not on the PATH" >&2; exit 1; }
+
+step "format and lints"
+cargo fmt --all --check
+cargo clippy --quiet --workspace --all-targets -- -D warnings
+
+# The C tests link the library and start the local edge: both must be there before the tests run.
+step "build"
+cargo build --quiet --workspace
+
+step "tests"
+cargo test --quiet --workspace
+
+# Once more, for their counts: cargo hides what passing tests print.
+step "Adobe's conformance cases"
+[ -d "${TARGET_SDK_SHARED:-../shared}/conformance" ] ||
+  echo "SKIPPED: no conformance data in ${TARGET_SDK_SHARED:-../shared} (TARGET_SDK_SHARED names another place)"
+cargo test --quiet --package target-sdk-core --test conformance_decisioning -- --nocapture
+cargo test --quiet --package target-sdk --test conformance -- --nocapture
+
+step "examples over HTTP"
+sh tools/demo.sh
+
+step "what users install"
+sh tests/install/run.sh
