@@ -104,7 +104,8 @@ impl ClientEntry {
 #[derive(Default)]
 pub(crate) struct Outstanding {
     count: AtomicUsize,
-    /// Something is waiting for zero.
+    /// Whether somebody waits for zero.
+    waited_for: AtomicBool,
     lock: Mutex<()>,
     zero: Condvar,
 }
@@ -115,7 +116,8 @@ impl Outstanding {
     }
 
     pub(crate) fn leave(&self) {
-        if self.count.fetch_sub(1, Ordering::AcqRel) == 1 {
+        // Sequentially consistent, like `wait`: either this sees the flag or the waiter sees zero.
+        if self.count.fetch_sub(1, Ordering::SeqCst) == 1 && self.waited_for.load(Ordering::SeqCst) {
             drop(lock(&self.lock)); // whoever has just seen a count above zero waits by now
             self.zero.notify_all();
         }
@@ -128,7 +130,8 @@ impl Outstanding {
     /// Waits for zero; false if that is not reached by `deadline`.
     fn wait(&self, deadline: Instant) -> bool {
         let mut guard = lock(&self.lock);
-        while self.count.load(Ordering::Acquire) > 0 {
+        self.waited_for.store(true, Ordering::SeqCst);
+        while self.count.load(Ordering::SeqCst) > 0 {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return false;
