@@ -535,7 +535,8 @@ target_status target_visitor_cookie_name(const char *organization_id,
  * @param error        Receives an error document when this fails because of the configuration, else 0; owned by the
  *                     caller. May be NULL.
  * @return TARGET_OK, TARGET_E_INVALID_ARG, TARGET_E_INVALID_JSON, TARGET_E_INVALID_OPTIONS, TARGET_E_ARTIFACT,
- *         TARGET_E_TLS, TARGET_E_BAD_HANDLE and TARGET_E_FORKED (`hooks->queue`), TARGET_E_INTERNAL (no threads).
+ *         TARGET_E_TLS, TARGET_E_BAD_HANDLE and TARGET_E_FORKED (`hooks->queue`), TARGET_E_CLOSED (`target_shutdown` on
+ *         another thread), TARGET_E_INTERNAL (no threads).
  *         If it is not TARGET_OK, `user_data` stays yours.
  *
  * Thread-safe. Does not block: artifacts are fetched in the background.

@@ -3,7 +3,6 @@
 use crate::config::DecisioningMethod;
 use crate::cookies;
 use crate::json;
-use crate::visitor::Visitor;
 
 /// The elements of a JSON array, as JSON text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -77,10 +76,8 @@ pub struct Parts<'e> {
     pub cluster: Option<&'e str>,
     /// Now, for the expiry of cookies.
     pub now_ms: i64,
-    /// Visitor of the call.
-    pub visitor: &'e Visitor<'e>,
-    /// IMS organization id.
-    pub organization_id: &'e str,
+    /// State of the visitor, JSON text.
+    pub visitor_state: &'e str,
     /// `analytics` of the response's items.
     pub analytics_details: &'e RawList,
     /// `responseTokens` of the response's options.
@@ -114,7 +111,7 @@ pub fn write(parts: &Parts<'_>) -> String {
         cookies::write_location_hint_cookie(&mut out, cluster);
     }
     out.push_str(",\"visitorState\":");
-    parts.visitor.write_state(&mut out, parts.organization_id);
+    out.push_str(parts.visitor_state);
     for (key, list) in [
         (",\"analyticsDetails\":", parts.analytics_details),
         (",\"responseTokens\":", parts.response_tokens),
@@ -144,7 +141,6 @@ mod tests {
     #[test]
     fn the_whole_text() {
         let none = RawList::new();
-        let visitor = Visitor::default();
         let mut parts = Parts {
             status: 200,
             request: r#"{"requestId":"r"}"#,
@@ -153,8 +149,7 @@ mod tests {
             tnt_id: None,
             cluster: None,
             now_ms: 1_700_000_000_000,
-            visitor: &visitor,
-            organization_id: "ORG",
+            visitor_state: r#"{"ORG@AdobeOrg":{}}"#,
             analytics_details: &none,
             response_tokens: &none,
             trace: &none,

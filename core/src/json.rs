@@ -189,8 +189,7 @@ pub fn write_escaped(out: &mut String, text: &str) {
 
 /// Appends an integer.
 pub fn write_int(out: &mut String, value: i64) {
-    use fmt::Write;
-    let _ = write!(out, "{value}"); // writing to a String cannot fail
+    out.push_str(itoa::Buffer::new().format(value));
 }
 
 impl<'a> Json<'a> {

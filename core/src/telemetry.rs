@@ -235,10 +235,25 @@ fn number(out: &mut String, key: &str, value: f64) {
 
 /// Appends a member with at most two decimals. What takes microseconds in this library rounds to zero, and is still told.
 fn written(out: &mut String, key: &str, value: f64) {
-    use std::fmt::Write;
-    let rounded = (value * 100.0).round() / 100.0;
-    if rounded.is_finite() {
-        let _ = write!(out, ",\"{key}\":{rounded}"); // writing to a String cannot fail
+    let hundredths = (value * 100.0).round();
+    if !(0.0..1e15).contains(&hundredths) {
+        return; // not a measurement
+    }
+    let hundredths = hundredths as i64;
+    out.push_str(",\"");
+    out.push_str(key);
+    out.push_str("\":");
+    json::write_int(out, hundredths / 100);
+    match hundredths % 100 {
+        0 => {}
+        part if part % 10 == 0 => {
+            out.push('.');
+            json::write_int(out, part / 10);
+        }
+        part => {
+            out.push_str(if part < 10 { ".0" } else { "." });
+            json::write_int(out, part);
+        }
     }
 }
 

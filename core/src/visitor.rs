@@ -282,19 +282,6 @@ impl<'a> Visitor<'a> {
         }
         out.push_str("}}");
     }
-
-    /// The same visitor, owning its text.
-    pub fn into_owned(self) -> Visitor<'static> {
-        Visitor {
-            customer_ids: self.customer_ids.map(Object::into_owned),
-            ids: self.ids.map(|ids| SupplementalDataIds {
-                current: ids.current.map(|id| Cow::Owned(id.into_owned())),
-                current_consumed: ids.current_consumed.into_owned(),
-                last: ids.last.map(|id| Cow::Owned(id.into_owned())),
-                last_consumed: ids.last_consumed.into_owned(),
-            }),
-        }
-    }
 }
 
 fn is_consumed(consumed: &Object<'_>, key: &str) -> bool {

@@ -15,7 +15,7 @@ use target_sdk_core::attributes;
 use target_sdk_core::config::{Config, DecisioningMethod, TlsRoots, TransportConfig};
 use target_sdk_core::cookies::{TargetCookie, write_target_cookie};
 use target_sdk_core::delivery::options::Purpose;
-use target_sdk_core::delivery::{Prepared, Sent, endpoint, parse_options, prepare, response};
+use target_sdk_core::delivery::{Sealed, Sent, endpoint, parse_options, prepare, response, seal};
 use target_sdk_core::env::Random;
 use target_sdk_core::envelope::RawList;
 use target_sdk_core::error::{Error, ErrorKind};
@@ -245,24 +245,6 @@ fn decisioning_method_is_the_calls_or_the_clients() {
 }
 
 #[test]
-fn an_owned_request_is_the_same() {
-    let text = json!({
-        "request": fixture("full_request.json"), "targetCookie": "session#S#1999999999|PC#T.28_0#1999999999",
-        "customerIds": {"crm": "u"}, "consumerId": "A"
-    })
-    .to_string();
-    let prepared =
-        prepare(parse_options(&text, Purpose::Offers, true).unwrap(), &acme(), None, NOW, &Numbered).unwrap();
-    let (body, session, mut state) = (prepared.body(&[]), prepared.session_id.clone().into_owned(), String::new());
-    prepared.visitor.write_state(&mut state, "ORG");
-    let owned: Prepared<'static> = prepared.clone().into_owned();
-    let mut owned_state = String::new();
-    owned.visitor.write_state(&mut owned_state, "ORG");
-    assert_eq!((owned.body(&[]), owned.session_id.as_ref(), owned_state), (body, session.as_str(), state));
-    assert_eq!(owned.cluster.as_deref(), Some("28"));
-}
-
-#[test]
 fn a_visitor_without_id_comes_with_bytes_for_one() {
     let entropy = |options: &str| {
         let options = parse_options(options, Purpose::Offers, true).unwrap();
@@ -289,32 +271,32 @@ fn a_visitor_without_id_comes_with_bytes_for_one() {
 #[test]
 fn the_answer_becomes_an_envelope_and_a_telemetry_entry() {
     let config = acme();
-    let sent = |options: &'static str, response: &str| {
+    let sealed = |options: &str| {
         let options = parse_options(options, Purpose::Offers, true).unwrap();
-        let prepared = prepare(options, &config, None, NOW, &Numbered).unwrap();
-        let sent = Sent {
+        seal(prepare(options, &config, None, NOW, &Numbered).unwrap(), &config, &[])
+    };
+    fn sent<'s>(sealed: &'s Sealed, response: &str) -> Sent<'s> {
+        Sent {
+            sealed,
             delivered: response::read(200, response.as_bytes().to_vec()).unwrap(),
-            request: prepared.body(&[]),
             attempts: 1,
             execution: Duration::from_millis(12),
             parsing: Duration::from_micros(250),
             timing: Timing { response_size: 10, ..Timing::default() },
-        };
-        (prepared, sent)
-    };
+        }
+    }
     let response = concat!(
         r#"{"status":200,"id":{"tntId":"T.35_0"},"edgeHost":"mboxedge35.tt.omtrdc.net","telemetryServerToken":"tok","#,
         r#""execute":{"mboxes":[{"name":"a","index":0,"options":[{"content":1.50,"responseTokens":{"n":12345678901234567890123}}],"#,
         r#""analytics":{"payload":{"pe":"tnt","tnta":"x"}},"trace":{"t":1}},{"name":"b","index":1}]}}"#
     );
-    let (prepared, answer) = sent(
-        r#"{"request":{"execute":{"mboxes":[{"name":"a"}]}},"sessionId":"S","decisioningMethod":"hybrid"}"#,
-        response,
-    );
+    let request =
+        sealed(r#"{"request":{"execute":{"mboxes":[{"name":"a"}]}},"sessionId":"S","decisioningMethod":"hybrid"}"#);
+    let answer = sent(&request, response);
     let mut remote = RawList::new();
     remote.push_text("a");
     assert_eq!(
-        answer.envelope(&prepared, &config, NOW, &remote, &RawList::new()),
+        answer.envelope(NOW, &remote, &RawList::new()),
         with_made_ids(format!(
             concat!(
                 r#"{{"status":200,"request":{{"requestId":"<requestId>","context":{{"timeOffsetInMinutes":0,"channel":"web"}},"#,
@@ -332,7 +314,7 @@ fn the_answer_becomes_an_envelope_and_a_telemetry_entry() {
         ))
     );
     assert_eq!(
-        answer.telemetry_entry(&prepared, NOW),
+        answer.telemetry_entry(NOW),
         with_made_ids(
             concat!(
                 r#"{"requestId":"<requestId>","timestamp":1700000000000,"execution":12,"mode":"edge","#,
@@ -343,11 +325,10 @@ fn the_answer_becomes_an_envelope_and_a_telemetry_entry() {
         )
     );
     // the request's cluster wins over the answer's; an edge host that is none gives no cluster
-    let hinted = r#"{"request":{"context":{}},"targetLocationHint":"28"}"#;
-    let (prepared, answer) = sent(hinted, response);
-    assert_eq!(answer.cluster(&prepared), Some("28"));
-    let (prepared, answer) = sent(r#"{"request":{"context":{}}}"#, r#"{"edgeHost":"acme.tt.omtrdc.net"}"#);
-    assert_eq!(answer.cluster(&prepared), None);
+    let hinted = sealed(r#"{"request":{"context":{}},"targetLocationHint":"28"}"#);
+    assert_eq!(sent(&hinted, response).cluster(), Some("28"));
+    let plain = sealed(r#"{"request":{"context":{}}}"#);
+    assert_eq!(sent(&plain, r#"{"edgeHost":"acme.tt.omtrdc.net"}"#).cluster(), None);
 }
 
 /// Keeps what is logged, by all tests of this file.

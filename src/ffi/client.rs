@@ -9,8 +9,9 @@ use target_sdk_core::client::{Client, FlushReport, State};
 use target_sdk_core::env::{Environment, Event, SystemClock, SystemRandom};
 use target_sdk_core::error::ErrorKind;
 
+use crate::runtime::dispatcher::{self, Host};
+use crate::runtime::lock;
 use crate::runtime::threads::Threads;
-use crate::runtime::{dispatcher, lock};
 
 use super::callback::{OnEvent, UserData, target_event_fn, target_free_fn};
 use super::guard;
@@ -83,6 +84,7 @@ impl ClientEntry {
     /// Returns how many calls were cut off.
     pub(crate) fn end(self: &Arc<Self>, kind: ErrorKind, message: &'static str) -> u64 {
         self.core.begin_close();
+        self.threads.settle(); // calls that were admitted just before are in the table now
         let cut_off = library()
             .requests
             .all()
@@ -164,7 +166,11 @@ impl Hooks {
             Style::Callback(on_event) => {
                 let hooks = self.clone();
                 self.outstanding.enter();
-                self.threads.dispatcher().submit(Box::new(move || {
+                self.threads.dispatcher().submit(Box::new(move |host| {
+                    if host == Host::Exiting {
+                        std::mem::forget(on_event);
+                        return hooks.outstanding.leave();
+                    }
                     if !hooks.silenced.load(Ordering::Acquire) {
                         on_event.call(hooks.client.load(Ordering::Acquire), &Text::new(event.json));
                     }
@@ -181,8 +187,11 @@ impl Hooks {
         if let Style::Callback(on_event) = style {
             let outstanding = self.outstanding.clone();
             outstanding.enter();
-            self.threads.dispatcher().submit(Box::new(move || {
-                drop(on_event);
+            self.threads.dispatcher().submit(Box::new(move |host| {
+                match host {
+                    Host::Callable => drop(on_event),
+                    Host::Exiting => std::mem::forget(on_event),
+                }
                 outstanding.leave();
             }));
         }
@@ -219,7 +228,8 @@ fn millis(ms: u32) -> Duration {
 /// @param error        Receives an error document when this fails because of the configuration, else 0; owned by the
 ///                     caller. May be NULL.
 /// @return TARGET_OK, TARGET_E_INVALID_ARG, TARGET_E_INVALID_JSON, TARGET_E_INVALID_OPTIONS, TARGET_E_ARTIFACT,
-///         TARGET_E_TLS, TARGET_E_BAD_HANDLE and TARGET_E_FORKED (`hooks->queue`), TARGET_E_INTERNAL (no threads).
+///         TARGET_E_TLS, TARGET_E_BAD_HANDLE and TARGET_E_FORKED (`hooks->queue`), TARGET_E_CLOSED (`target_shutdown` on
+///         another thread), TARGET_E_INTERNAL (no threads).
 ///         If it is not TARGET_OK, `user_data` stays yours.
 ///
 /// Thread-safe. Does not block: artifacts are fetched in the background.
@@ -250,6 +260,8 @@ pub unsafe extern "C" fn target_client_create(
                 }
                 Some(handle::queue(hooks.queue)?)
             }
+            // Nothing would ever use the user_data, and so nothing release it.
+            Some(hooks) if hooks.on_event.is_none() && hooks.release.is_some() => return Err(TARGET_E_INVALID_ARG),
             _ => None,
         };
         let threads = library().threads()?;
@@ -282,6 +294,8 @@ pub unsafe extern "C" fn target_client_create(
             }
             status::of(failure.kind())
         })?;
+        let registering = threads.clone();
+        let registering = registering.register().ok_or(TARGET_E_CLOSED)?;
         let (handle, entry) = library()
             .clients
             .insert(|handle| {
@@ -299,6 +313,7 @@ pub unsafe extern "C" fn target_client_create(
             };
         }
         out.set(handle);
+        drop(registering);
         entry.core.start();
         Ok(())
     })
@@ -480,6 +495,7 @@ pub unsafe extern "C" fn target_client_close(
         }
         let drain_until = Instant::now().checked_add(millis(drain_ms)).unwrap_or_else(Instant::now);
         entry.core.begin_close();
+        entry.threads.settle(); // calls that were admitted just before are counted now
         let in_flight = entry.outstanding.count();
         entry.outstanding.wait(drain_until);
         let left = drain_until.saturating_duration_since(Instant::now());

@@ -55,15 +55,18 @@ impl Library {
     /// The threads, started now if they do not run.
     pub(crate) fn threads(&self) -> Result<Arc<Threads>, target_status> {
         let workers = lock(&self.init).as_ref().map_or(InitOptions::DEFAULT_WORKERS, |init| init.workers);
-        let mut threads = lock(&self.threads);
-        if let Some(threads) = &*threads {
-            return Ok(threads.clone());
-        }
-        let started = Threads::start(workers).map(Arc::new).map_err(|error| {
+        let started = {
+            let mut threads = lock(&self.threads);
+            match &*threads {
+                Some(threads) => return Ok(threads.clone()),
+                None => Threads::start(workers).map(|started| threads.insert(Arc::new(started)).clone()),
+            }
+        };
+        // The lock is gone by now: a log asks for the threads.
+        started.map_err(|error| {
             log::error!(target: "target_sdk::runtime", "cannot start threads: {error}");
             TARGET_E_INTERNAL
-        })?;
-        Ok(threads.insert(started).clone())
+        })
     }
 
     /// The threads, if they run.

@@ -16,7 +16,7 @@ use super::callback::{OnLog, UserData, target_free_fn, target_log_fn};
 use super::guard;
 use super::handle::{self, library, target_queue, target_result};
 use super::log::{CallbackLog, CallbackSink, QueueSink};
-use super::result::ResultEntry;
+use super::result::{ResultEntry, plain_error};
 use super::status::{
     self, TARGET_E_ALREADY_INIT, TARGET_E_CALLBACK_STUCK, TARGET_E_INVALID_ARG, TARGET_E_WOULD_DEADLOCK, target_status,
 };
@@ -184,9 +184,16 @@ pub extern "C" fn target_shutdown(timeout_ms: u32) -> target_status {
         let threads = library.take_threads();
         *lock(&library.init) = None;
         let Some(threads) = threads else { return Ok(()) };
+        threads.begin_end();
         for client in library.clients.all() {
             if Arc::ptr_eq(&client.threads, &threads) {
                 client.end(ErrorKind::Closed, "the library was shut down");
+            }
+        }
+        // Calls of clients that another thread is destroying right now.
+        for request in library.requests.all() {
+            if Arc::ptr_eq(&request.client().threads, &threads) {
+                request.answer(plain_error(ErrorKind::Closed, "the library was shut down"));
             }
         }
         if threads.stop(deadline) { Ok(()) } else { Err(TARGET_E_CALLBACK_STUCK) }

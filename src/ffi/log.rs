@@ -6,8 +6,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use target_sdk_core::json;
 
+use crate::runtime::dispatcher::{self, Host};
+use crate::runtime::lock;
 use crate::runtime::log::{Line, MAX_WAITING, Sink, delivering};
-use crate::runtime::{dispatcher, lock};
 
 use super::callback::OnLog;
 use super::handle::library;
@@ -55,6 +56,14 @@ impl CallbackLog {
         }
     }
 
+    fn release(&self, host: Host) {
+        let on_log = lock(&self.on_log).take();
+        match host {
+            Host::Callable => drop(on_log), // outside the lock: this runs host code
+            Host::Exiting => std::mem::forget(on_log),
+        }
+    }
+
     /// After this the function does not run any more, unless this is called from inside it. Its release runs once.
     pub(crate) fn retire(self: &Arc<Self>) {
         self.alive.store(false, Ordering::Release);
@@ -62,9 +71,11 @@ impl CallbackLog {
             // The dispatcher may be inside the function: this very thread then is the dispatcher, or it is waited for.
             Some(threads) if dispatcher::is_current() => {
                 let log = self.clone();
-                threads.dispatcher().submit(Box::new(move || drop(lock(&log.on_log).take())));
+                threads.dispatcher().submit(Box::new(move |host| log.release(host)));
             }
-            _ => drop(lock(&self.on_log).take()),
+            // A dispatcher that a shutdown has left behind: the record it delivers holds the log and releases it.
+            None if dispatcher::is_current() => {}
+            _ => self.release(Host::Callable),
         }
     }
 }
@@ -79,7 +90,10 @@ impl Sink for CallbackSink {
             return false;
         }
         let log = self.0.clone();
-        threads.dispatcher().submit(Box::new(move || log.deliver(line)));
+        threads.dispatcher().submit(Box::new(move |host| match host {
+            Host::Callable => log.deliver(line),
+            Host::Exiting => std::mem::forget(log), // not the last one to hold it: that one would release
+        }));
         true
     }
 }

@@ -15,7 +15,7 @@ use super::handle::{self, target_client, target_queue, target_request, target_re
 use super::request::{Delivery, RequestEntry, Waiter};
 use super::result::{ResultEntry, plain_error};
 use super::sized::{self, Sized};
-use super::status::{self, TARGET_E_INVALID_ARG, TARGET_E_TIMEOUT, TARGET_OK, target_status};
+use super::status::{self, TARGET_E_CLOSED, TARGET_E_INVALID_ARG, TARGET_E_TIMEOUT, TARGET_OK, target_status};
 use super::text::{self, Out, TARGET_NUL};
 
 /// No flags. Others may come; a library that does not know one refuses it.
@@ -118,6 +118,7 @@ fn submit(
     out: &Out<target_request>,
     delivery: impl FnOnce() -> Delivery,
 ) -> Result<(), target_status> {
+    let _registering = client.threads.register().ok_or(TARGET_E_CLOSED)?;
     let admission = client.core.admit().map_err(|error| status::of(error.kind()))?;
     RequestEntry::begin(client, admission, delivery, |request| out.set(request))?.run(operation, deadline);
     Ok(())

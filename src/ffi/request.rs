@@ -16,7 +16,8 @@ use target_sdk_core::client::{Admission, Answer, Call, Operation};
 use target_sdk_core::error::{Error, ErrorKind};
 use tokio::task::AbortHandle;
 
-use crate::runtime::{dispatcher, lock};
+use crate::runtime::dispatcher::{self, Host};
+use crate::runtime::lock;
 
 use super::callback::Done;
 use super::client::ClientEntry;
@@ -64,6 +65,7 @@ impl RequestEntry {
     ) -> Result<Arc<RequestEntry>, target_status> {
         client.outstanding.enter();
         let made = library().requests.insert(|handle| {
+            publish(handle); // before the table has it: a racing close answers whatever it finds there
             Arc::new(RequestEntry {
                 handle,
                 client: client.clone(),
@@ -72,11 +74,10 @@ impl RequestEntry {
                 done: Condvar::new(),
             })
         });
-        let Some((handle, entry)) = made else {
+        let Some((_, entry)) = made else {
             client.outstanding.leave();
             return Err(TARGET_E_QUEUE_FULL);
         };
-        publish(handle);
         Ok(entry)
     }
 
@@ -137,7 +138,7 @@ impl RequestEntry {
         match delivery {
             Some(Delivery::Callback(done)) => {
                 let entry = self.clone();
-                self.client.threads.dispatcher().submit(Box::new(move || entry.deliver(done, result)));
+                self.client.threads.dispatcher().submit(Box::new(move |host| entry.deliver(done, result, host)));
             }
             Some(Delivery::Queue(queue, tag)) => {
                 // From here on the host's own time counts, not the client's: `close` does not wait for a poll.
@@ -157,8 +158,11 @@ impl RequestEntry {
     }
 
     /// Runs the callback, on the dispatcher.
-    fn deliver(self: &Arc<Self>, done: Done, result: Arc<ResultEntry>) {
-        if self.state.compare_exchange(ANSWERED, DELIVERING, Ordering::AcqRel, Ordering::Acquire).is_ok() {
+    fn deliver(self: &Arc<Self>, done: Done, result: Arc<ResultEntry>, host: Host) {
+        if host == Host::Exiting {
+            std::mem::forget(done);
+            self.finish();
+        } else if self.state.compare_exchange(ANSWERED, DELIVERING, Ordering::AcqRel, Ordering::Acquire).is_ok() {
             if self.client.may_call_back() {
                 // Without a handle for the result the host still gets its call: 0 is a handle it can ask, in vain.
                 let handle = result.publish().unwrap_or(0);
@@ -209,15 +213,18 @@ impl RequestEntry {
             // A release is host code and runs on the dispatcher; without one there is nothing to wait for.
             let releases = matches!(&delivery, Some(Delivery::Callback(done)) if done.has_release());
             let entry = self.clone();
-            let end = move || {
-                drop(delivery);
+            let end = move |host| {
+                match host {
+                    Host::Callable => drop(delivery),
+                    Host::Exiting => std::mem::forget(delivery),
+                }
                 entry.finish();
                 entry.client.outstanding.leave();
             };
             if releases {
                 self.client.threads.dispatcher().submit(Box::new(end));
             } else {
-                end();
+                end(Host::Callable);
             }
             return;
         }

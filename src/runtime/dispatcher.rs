@@ -9,18 +9,27 @@ use std::time::Instant;
 
 use super::exit::{self, GATE};
 use super::queue::Queue;
-use super::{lock, signal};
+use super::{fork, lock, signal};
 
-/// Calls into the host.
-pub(crate) type Job = Box<dyn FnOnce() + Send>;
+/// Calls into the host, if the host can still be called.
+pub(crate) type Job = Box<dyn FnOnce(Host) + Send>;
+
+/// Whether code of the host may run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Host {
+    Callable,
+    /// The process is exiting: neither callbacks nor releases, but whoever waits for them is told.
+    Exiting,
+}
 
 thread_local! {
-    static IS_DISPATCHER: Cell<bool> = const { Cell::new(false) };
+    /// Epoch of the process in which this thread runs callbacks. A child forked in a callback is not inside one.
+    static DISPATCHES_IN: Cell<Option<u32>> = const { Cell::new(None) };
 }
 
 /// Whether this thread runs callbacks, which means that the host is inside one.
 pub(crate) fn is_current() -> bool {
-    IS_DISPATCHER.try_with(Cell::get).unwrap_or(false)
+    DISPATCHES_IN.try_with(Cell::get).unwrap_or(None) == Some(fork::epoch())
 }
 
 /// Runs jobs in the order they come.
@@ -51,7 +60,7 @@ impl Dispatcher {
         let thread = signal::blocked(|| {
             std::thread::Builder::new().name("target-cb-0".to_owned()).stack_size(super::threads::STACK_SIZE).spawn(
                 move || {
-                    IS_DISPATCHER.set(true);
+                    DISPATCHES_IN.set(Some(fork::epoch()));
                     runner.run();
                 },
             )
@@ -100,12 +109,9 @@ impl Dispatcher {
 }
 
 fn run(job: Job) {
-    let Some(_pass) = GATE.enter() else {
-        // The process is exiting. The job's memory stays: nothing of the host may be touched any more.
-        std::mem::forget(job);
-        return;
-    };
-    if catch_unwind(AssertUnwindSafe(job)).is_err() {
+    let pass = GATE.enter();
+    let host = if pass.is_some() { Host::Callable } else { Host::Exiting };
+    if catch_unwind(AssertUnwindSafe(|| job(host))).is_err() {
         ::log::error!(target: "target_sdk::runtime", "a bug in target-sdk: the dispatcher caught a panic");
     }
 }
@@ -122,12 +128,13 @@ mod tests {
         let seen = Arc::new(Mutex::new(Vec::new()));
         for n in 0..1000 {
             let seen = seen.clone();
-            dispatcher.submit(Box::new(move || {
+            dispatcher.submit(Box::new(move |host| {
                 assert!(is_current());
+                assert_eq!(host, Host::Callable);
                 lock(&seen).push(n);
             }));
         }
-        dispatcher.submit(Box::new(|| panic!("contained")));
+        dispatcher.submit(Box::new(|_| panic!("contained")));
         assert!(dispatcher.stop(Instant::now() + Duration::from_secs(10)));
         assert_eq!(*lock(&seen), Vec::from_iter(0..1000));
         assert!(!is_current());
@@ -139,7 +146,7 @@ mod tests {
         let (free, stuck) = std::sync::mpsc::channel::<()>();
         let runs = Arc::new(AtomicUsize::new(0));
         let counter = runs.clone();
-        dispatcher.submit(Box::new(move || {
+        dispatcher.submit(Box::new(move |_| {
             counter.fetch_add(1, Ordering::SeqCst);
             let _ = stuck.recv();
         }));

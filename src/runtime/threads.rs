@@ -1,13 +1,13 @@
 //! The threads of the library: tokio's workers and the dispatcher. Made when first needed, shared by all clients.
 
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, RwLock, RwLockReadGuard};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Handle, Runtime};
 
 use super::dispatcher::Dispatcher;
-use super::{lock, signal};
+use super::{lock, read, signal, write};
 
 /// Stack of each thread. Unoptimised builds need more.
 pub(crate) const STACK_SIZE: usize = if cfg!(debug_assertions) { 2 << 20 } else { 512 << 10 };
@@ -17,6 +17,8 @@ pub(crate) struct Threads {
     runtime: Mutex<Option<Runtime>>,
     handle: Handle,
     dispatcher: Arc<Dispatcher>,
+    /// Set when the end begins. Read-locked while somebody registers work that the end must find.
+    ending: RwLock<bool>,
 }
 
 impl Threads {
@@ -35,7 +37,12 @@ impl Threads {
                 .build()
         })?;
         let handle = runtime.handle().clone();
-        Ok(Threads { runtime: Mutex::new(Some(runtime)), handle, dispatcher: Dispatcher::start()? })
+        Ok(Threads {
+            runtime: Mutex::new(Some(runtime)),
+            handle,
+            dispatcher: Dispatcher::start()?,
+            ending: RwLock::new(false),
+        })
     }
 
     pub(crate) fn handle(&self) -> &Handle {
@@ -44,6 +51,22 @@ impl Threads {
 
     pub(crate) fn dispatcher(&self) -> &Arc<Dispatcher> {
         &self.dispatcher
+    }
+
+    /// Permission to register work (a call, a client), until dropped; `None` when the end has begun. Never block with it.
+    pub(crate) fn register(&self) -> Option<RwLockReadGuard<'_, bool>> {
+        let ending = read(&self.ending);
+        (!*ending).then_some(ending)
+    }
+
+    /// Returns when everybody who is registering work has done so.
+    pub(crate) fn settle(&self) {
+        drop(write(&self.ending));
+    }
+
+    /// No work is registered any more.
+    pub(crate) fn begin_end(&self) {
+        *write(&self.ending) = true;
     }
 
     /// Ends all threads; tasks are dropped, callbacks that are due still run. Must not be called on one of the threads.

@@ -177,7 +177,7 @@ mod tests {
     fn response(body: &str, headers: &[(&str, &str)]) -> Response {
         Response {
             status: 200,
-            headers: headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+            headers: headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect(),
             body: body.as_bytes().to_vec(),
             attempts: 1,
             timing: Timing::default(),

@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use super::call::Remote;
 use super::notifier::{Notifier, Outgoing, PendingTelemetry, SendLetter, Settings};
 use super::{Inner, Provider};
-use crate::decisioning::RemoteDependency;
 use crate::delivery::options::Purpose;
 use crate::delivery::{parse_options, prepare};
 use crate::error::{Error, ErrorKind, Result};
@@ -136,11 +135,7 @@ async fn send(inner: &Arc<Inner>, options: &str) -> Result<()> {
         inner.environment.clock.now_ms(),
         &*inner.environment.random,
     )?;
-    let remote =
-        Remote { prepared: prepared.into_owned(), remote: RemoteDependency::default(), wants_attributes: false };
+    let remote = Remote::new(inner, prepared, false);
     let deadline = tokio::time::Instant::from(Instant::now() + inner.config.timeout);
-    tokio::time::timeout_at(deadline, remote.run(inner, deadline))
-        .await
-        .unwrap_or_else(|_| Err(Error::new(ErrorKind::Timeout, "the server did not answer in time")))
-        .map(drop)
+    remote.run(inner, deadline).await.map(drop)
 }

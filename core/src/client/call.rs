@@ -13,10 +13,9 @@ use crate::attributes::{self, Attributes};
 use crate::config::DecisioningMethod;
 use crate::decisioning::RemoteDependency;
 use crate::delivery::options::Purpose;
-use crate::delivery::{self, CallOptions, Prepared, parse_options, prepare};
+use crate::delivery::{self, CallOptions, Prepared, Sealed, parse_options, prepare, seal};
 use crate::envelope::RawList;
 use crate::error::{Error, ErrorKind, Result};
-use crate::telemetry::Telemetry;
 
 /// A deadline that the clock cannot express is this far away.
 const FAR: Duration = Duration::from_secs(86_400 * 365);
@@ -40,7 +39,7 @@ pub(super) fn begin(inner: &Arc<Inner>, operation: Operation, accepted: Instant,
     Call::Pending(Box::pin(async move {
         let mut kind = Kind::ServerSide;
         let work = carry_on(&inner, operation, first, accepted, deadline, &mut kind);
-        let answer = within(&inner, deadline, work).await.map_err(|error| error.with_elapsed(accepted.elapsed()));
+        let answer = unless_closed(&inner, work).await.map_err(|error| error.with_elapsed(accepted.elapsed()));
         running.finish(kind, answer.as_ref().map(drop));
         answer
     }))
@@ -87,9 +86,7 @@ fn attempt(inner: &Arc<Inner>, operation: &Operation, accepted: Instant, found: 
         Local::LookUp(address) => return Next::LookUp(address),
         Local::NotHere(prepared) => prepared,
     };
-    let rules = inner.artifact.as_ref().and_then(|artifact| artifact.current());
-    let remote = rules.map(|rules| rules.rules.remote_dependency(&prepared.request)).unwrap_or_default();
-    Next::Ask(kind, Box::new(Remote { prepared: prepared.into_owned(), remote, wants_attributes }))
+    Next::Ask(kind, Box::new(Remote::new(inner, prepared, wants_attributes)))
 }
 
 /// Does the I/O that a call needs, step by step.
@@ -143,48 +140,52 @@ fn read<'a>(inner: &Inner, operation: &'a Operation) -> Result<Prepared<'a>> {
     prepare(options, &inner.config, hint.as_deref().map(String::as_str), now_ms, &*inner.environment.random)
 }
 
-/// Runs `work` until the deadline, or until the client is closed.
-async fn within<T>(inner: &Inner, deadline: Deadline, work: impl Future<Output = Result<T>>) -> Result<T> {
+/// Runs `work`, which keeps the deadline itself, unless the client is closed meanwhile.
+async fn unless_closed<T>(inner: &Inner, work: impl Future<Output = Result<T>>) -> Result<T> {
     tokio::select! {
         biased;
-        outcome = tokio::time::timeout_at(deadline, work) => outcome.unwrap_or_else(|_| {
-            Err(Error::new(ErrorKind::Timeout, "the deadline of the call passed"))
-        }),
+        outcome = work => outcome,
         () = inner.life.closed() => Err(Error::new(ErrorKind::Closed, "the client was closed before the call was answered")),
     }
 }
 
 /// A call for the Delivery API.
 pub(super) struct Remote {
-    pub(super) prepared: Prepared<'static>,
+    sealed: Sealed,
+    telemetry: Entries,
     /// What only the server can decide, if there are rules that tell.
-    pub(super) remote: RemoteDependency,
-    pub(super) wants_attributes: bool,
+    remote: RemoteDependency,
+    wants_attributes: bool,
 }
 
 impl Remote {
-    pub(super) async fn run(&self, inner: &Inner, deadline: Deadline) -> Result<Answer> {
-        let prepared = &self.prepared;
+    /// Takes the waiting telemetry along.
+    pub(super) fn new(inner: &Arc<Inner>, prepared: Prepared<'_>, wants_attributes: bool) -> Remote {
+        let rules = inner.artifact.as_ref().and_then(|artifact| artifact.current());
+        let remote = rules.map(|rules| rules.rules.remote_dependency(&prepared.request)).unwrap_or_default();
+        let telemetry = Entries { texts: inner.telemetry.take(), client: inner.clone() };
+        Remote { sealed: seal(prepared, &inner.config, &telemetry.texts), telemetry, remote, wants_attributes }
+    }
+
+    pub(super) async fn run(mut self, inner: &Inner, deadline: Deadline) -> Result<Answer> {
         let Some(transport) = &inner.transport else {
             return Err(Error::new(ErrorKind::Network, "the client is offline and the call needs the server")
                 .with_retryable(false));
         };
         let _turn = inner.limits.turn(deadline).await?;
-        let entries = Entries::take(&inner.telemetry);
-        let sent = delivery::send(transport, &inner.config, prepared, &entries.texts, deadline).await?;
-        if entries.sent() {
+        let sent = delivery::send(transport, &inner.config, &self.sealed, deadline).await?;
+        if self.telemetry.sent() {
             inner.measured.store(None);
         }
-        if let Some(cluster) = sent.cluster(prepared) {
+        if let Some(cluster) = sent.cluster() {
             inner.stick_to(cluster);
         }
         let now_ms = inner.environment.clock.now_ms();
         if inner.telemetry.is_enabled() {
-            inner.telemetry.push(sent.telemetry_entry(prepared, now_ms));
+            inner.telemetry.push(sent.telemetry_entry(now_ms));
         }
         let (mboxes, views) = (RawList::of_texts(&self.remote.mboxes), RawList::of_texts(&self.remote.views));
-        let envelope = sent.envelope(prepared, &inner.config, now_ms, &mboxes, &views);
-        finish(inner, envelope, self.wants_attributes)
+        finish(inner, sent.envelope(now_ms, &mboxes, &views), self.wants_attributes)
     }
 }
 
@@ -218,26 +219,22 @@ impl Inner {
 }
 
 /// Telemetry on its way: goes back unless it was sent, also when the call is cancelled.
-struct Entries<'t> {
+struct Entries {
     texts: Vec<String>,
-    telemetry: &'t Telemetry,
+    client: Arc<Inner>,
 }
 
-impl Entries<'_> {
-    fn take(telemetry: &Telemetry) -> Entries<'_> {
-        Entries { texts: telemetry.take(), telemetry }
-    }
-
+impl Entries {
     /// They have arrived. Says whether there were any.
-    fn sent(mut self) -> bool {
+    fn sent(&mut self) -> bool {
         !std::mem::take(&mut self.texts).is_empty()
     }
 }
 
-impl Drop for Entries<'_> {
+impl Drop for Entries {
     fn drop(&mut self) {
         if !self.texts.is_empty() {
-            self.telemetry.put_back(std::mem::take(&mut self.texts));
+            self.client.telemetry.put_back(std::mem::take(&mut self.texts));
         }
     }
 }

@@ -135,6 +135,8 @@ fn envelope(inner: &Inner, prepared: &Prepared<'_>, decision: &Decision) -> Stri
         texts.iter().for_each(|text| list.push(text));
         list
     };
+    let mut visitor_state = String::with_capacity(256);
+    prepared.visitor.write_state(&mut visitor_state, &inner.config.organization_id);
     envelope::write(&envelope::Parts {
         status: decision.status,
         request: &prepared.body(&[]),
@@ -143,8 +145,7 @@ fn envelope(inner: &Inner, prepared: &Prepared<'_>, decision: &Decision) -> Stri
         tnt_id: decision.tnt_id.as_deref(),
         cluster: prepared.cluster.as_deref(),
         now_ms: prepared.now_ms,
-        visitor: &prepared.visitor,
-        organization_id: &inner.config.organization_id,
+        visitor_state: &visitor_state,
         analytics_details: &RawList::new(),
         response_tokens: &joined(&decision.response_tokens),
         trace: &joined(&decision.traces),

@@ -21,13 +21,49 @@ pub use options::{CallOptions, parse_options};
 pub use request::{Prepared, prepare};
 pub use response::Delivered;
 
+/// A request ready to be sent, as text: owns everything, so that it can wait and travel between threads.
+#[derive(Clone, Debug)]
+pub struct Sealed {
+    /// The body, telemetry included.
+    pub body: String,
+    /// Where it goes.
+    pub url: String,
+    /// The request's `requestId`.
+    pub request_id: String,
+    /// Session id of the call.
+    pub session_id: String,
+    /// The edge cluster that the visitor or the client belongs to.
+    pub cluster: Option<String>,
+    /// `visitorState` of the envelope, JSON text.
+    pub visitor_state: String,
+    /// How the caller wanted it decided.
+    pub decisioning_method: DecisioningMethod,
+    features: telemetry::Features,
+}
+
+/// Turns a prepared request into text, with telemetry `entries`.
+pub fn seal(prepared: Prepared<'_>, config: &Config, entries: &[String]) -> Sealed {
+    let mut visitor_state = String::with_capacity(256);
+    prepared.visitor.write_state(&mut visitor_state, &config.organization_id);
+    Sealed {
+        body: prepared.body(entries),
+        url: endpoint::url(config, prepared.cluster.as_deref(), &prepared.session_id),
+        features: telemetry::Features::of(&prepared.request),
+        request_id: prepared.request_id,
+        session_id: prepared.session_id.into_owned(),
+        cluster: prepared.cluster,
+        visitor_state,
+        decisioning_method: prepared.decisioning_method,
+    }
+}
+
 /// What came of sending a request.
 #[derive(Debug)]
-pub struct Sent {
+pub struct Sent<'s> {
+    /// The request.
+    pub sealed: &'s Sealed,
     /// The answer.
     pub delivered: Delivered,
-    /// The request as it was sent, telemetry included.
-    pub request: String,
     /// Requests sent.
     pub attempts: u32,
     /// From before sending to the answer read.
@@ -38,82 +74,70 @@ pub struct Sent {
     pub timing: Timing,
 }
 
-impl Sent {
+impl Sent<'_> {
     /// The cluster for the location hint cookie and for the client's next calls: the request's, else the answer's.
-    pub fn cluster<'s>(&'s self, prepared: &'s Prepared<'_>) -> Option<&'s str> {
+    pub fn cluster(&self) -> Option<&str> {
         let answered = || self.delivered.edge_host.as_deref().and_then(cookies::cluster_from_host);
-        prepared.cluster.as_deref().or_else(answered)
+        self.sealed.cluster.as_deref().or_else(answered)
     }
 
     /// The envelope of a call that the server decided. The lists are names that only the server can decide, if known.
-    pub fn envelope(
-        &self,
-        prepared: &Prepared<'_>,
-        config: &Config,
-        now_ms: i64,
-        remote_mboxes: &RawList,
-        remote_views: &RawList,
-    ) -> String {
+    pub fn envelope(&self, now_ms: i64, remote_mboxes: &RawList, remote_views: &RawList) -> String {
         envelope::write(&envelope::Parts {
             status: self.delivered.status,
-            request: &self.request,
+            request: &self.sealed.body,
             response: &self.delivered.response,
-            session_id: &prepared.session_id,
+            session_id: &self.sealed.session_id,
             tnt_id: self.delivered.tnt_id.as_deref(),
-            cluster: self.cluster(prepared),
+            cluster: self.cluster(),
             now_ms,
-            visitor: &prepared.visitor,
-            organization_id: &config.organization_id,
+            visitor_state: &self.sealed.visitor_state,
             analytics_details: &self.delivered.analytics,
             response_tokens: &self.delivered.response_tokens,
             trace: &self.delivered.traces,
             decisioning_method: DecisioningMethod::ServerSide,
-            requested_decisioning_method: prepared.decisioning_method,
+            requested_decisioning_method: self.sealed.decisioning_method,
             remote_mboxes,
             remote_views,
         })
     }
 
     /// The telemetry entry of the call.
-    pub fn telemetry_entry(&self, prepared: &Prepared<'_>, now_ms: i64) -> String {
+    pub fn telemetry_entry(&self, now_ms: i64) -> String {
         telemetry::delivery_entry(&telemetry::Measured {
-            request_id: &prepared.request_id,
+            request_id: &self.sealed.request_id,
             timestamp_ms: now_ms,
             execution: self.execution,
             parsing: Some(self.parsing),
             edge: self.delivered.edge_host.is_some(),
             decisioning_method: DecisioningMethod::ServerSide,
-            features: telemetry::Features::of(&prepared.request),
+            features: self.sealed.features,
             timing: Some(&self.timing),
             telemetry_server_token: self.delivered.telemetry_server_token.as_deref(),
         })
     }
 }
 
-/// Sends a prepared request, with telemetry `entries`, and reads the answer. Dropping the future ends the I/O.
-///
-/// On failure the entries are the caller's to put back.
-pub async fn send(
+/// Sends a request and reads the answer. Dropping the future ends the I/O.
+pub async fn send<'s>(
     transport: &Transport,
     config: &Config,
-    prepared: &Prepared<'_>,
-    entries: &[String],
+    sealed: &'s Sealed,
     deadline: tokio::time::Instant,
-) -> Result<Sent> {
+) -> Result<Sent<'s>> {
     let started = Instant::now();
-    let body = prepared.body(entries);
     log::debug!(
         target: "target_sdk::delivery",
         "request {}: {} bytes to cluster {}",
-        prepared.request_id, body.len(), prepared.cluster.as_deref().unwrap_or("(none)")
+        sealed.request_id, sealed.body.len(), sealed.cluster.as_deref().unwrap_or("(none)")
     );
     let answer = transport
         .send(Request {
             purpose: Purpose::Delivery,
             method: Method::Post,
-            url: endpoint::url(config, prepared.cluster.as_deref(), &prepared.session_id),
-            headers: endpoint::headers(&prepared.request_id),
-            body: Some(body.clone()),
+            url: sealed.url.clone(),
+            headers: endpoint::headers(&sealed.request_id),
+            body: Some(sealed.body.clone()),
             deadline,
             max_retries: config.max_retries,
             max_body_bytes: config.max_response_bytes,
@@ -121,17 +145,17 @@ pub async fn send(
             private_addresses_allowed: true,
         })
         .await
-        .map_err(|error| error.with_request_id(prepared.request_id.as_str()))?;
+        .map_err(|error| error.with_request_id(sealed.request_id.as_str()))?;
     let received = Instant::now();
     let delivered = response::read(answer.status, answer.body)
-        .map_err(|error| error.with_request_id(prepared.request_id.as_str()).with_attempts(answer.attempts))?;
+        .map_err(|error| error.with_request_id(sealed.request_id.as_str()).with_attempts(answer.attempts))?;
     log::debug!(
         target: "target_sdk::delivery",
-        "request {}: status {}, {} bytes", prepared.request_id, delivered.status, delivered.response.len()
+        "request {}: status {}, {} bytes", sealed.request_id, delivered.status, delivered.response.len()
     );
     Ok(Sent {
+        sealed,
         delivered,
-        request: body,
         attempts: answer.attempts,
         execution: started.elapsed(),
         parsing: received.elapsed(),

@@ -175,20 +175,6 @@ impl Prepared<'_> {
         out.push('}');
         out
     }
-
-    /// The same, owning its text.
-    pub fn into_owned(self) -> Prepared<'static> {
-        Prepared {
-            request: self.request.into_owned(),
-            session_id: Cow::Owned(self.session_id.into_owned()),
-            request_id: self.request_id,
-            cluster: self.cluster,
-            visitor: self.visitor.into_owned(),
-            decisioning_method: self.decisioning_method,
-            now_ms: self.now_ms,
-            entropy: self.entropy,
-        }
-    }
 }
 
 fn is_after_telemetry(key: &str) -> bool {

@@ -99,7 +99,7 @@ pub(super) async fn attempt(
         response_size,
     };
     let version = if response.version() == reqwest::Version::HTTP_2 { "HTTP/2" } else { "HTTP/1.1" };
-    let headers = texts(response.headers());
+    let headers = std::mem::take(response.headers_mut());
     Ok(Outcome::Answer(Box::new(Response { status, headers, body, attempts: progress.attempts, timing, version })))
 }
 
@@ -162,11 +162,4 @@ fn encoding(headers: &HeaderMap) -> Result<bool, String> {
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
-}
-
-fn texts(headers: &HeaderMap) -> Vec<(String, String)> {
-    headers
-        .iter()
-        .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())))
-        .collect()
 }

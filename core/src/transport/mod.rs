@@ -71,8 +71,7 @@ pub struct Request {
 pub struct Response {
     /// HTTP status.
     pub status: u16,
-    /// Header names (lower-case) and values; values that are not text are left out.
-    pub headers: Vec<(String, String)>,
+    pub(crate) headers: reqwest::header::HeaderMap,
     /// Decoded body.
     pub body: Vec<u8>,
     /// Requests sent.
@@ -84,9 +83,9 @@ pub struct Response {
 }
 
 impl Response {
-    /// The first header of that (lower-case) name.
+    /// The first header of that (lower-case) name, if its value is text.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+        self.headers.get(name)?.to_str().ok()
     }
 }
 

@@ -1,13 +1,16 @@
 //! One request from its lane to its answer: deadline, attempts, redirects.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
 use reqwest::Url;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
+use url::Position;
 
 use super::attempt::{self, Outcome, Plan};
 use super::failure::{self, Failure};
@@ -27,7 +30,8 @@ pub(super) struct Inner {
     pool: Pool,
     artifact_lane: Semaphore,
     geo_lane: Semaphore,
-    health: Mutex<HashMap<(Purpose, String), Health>>,
+    /// By purpose and host.
+    health: [Mutex<HashMap<String, Arc<Mutex<Health>>>>; 3],
     counters: Counters,
 }
 
@@ -53,7 +57,7 @@ impl Inner {
             pool: Pool::new(config)?,
             artifact_lane: Semaphore::new(4),
             geo_lane: Semaphore::new(32),
-            health: Mutex::default(),
+            health: Default::default(),
             counters: Counters::default(),
         })
     }
@@ -77,17 +81,16 @@ impl Inner {
         let began = Instant::now();
         count(&self.counters.requests, 1);
         let url = checked_url(&request.url)?;
-        let host = host_of(&url);
         let probe = Probe::new();
-        let run = Arc::clone(&probe).watch(self.run(&request, url, &probe, began));
+        let run = Arc::clone(&probe).watch(self.run(&request, &url, &probe, began));
         // Boxed: reqwest's future is large and would be copied into every caller's.
         match tokio::time::timeout_at(request.deadline, Box::pin(run)).await {
             Ok(result) => result,
-            Err(_) => Err(failure::too_late(&host, probe.progress(), began.elapsed())),
+            Err(_) => Err(failure::too_late(host_of(&url), probe.progress(), began.elapsed())),
         }
     }
 
-    async fn run(&self, request: &Request, url: Url, probe: &Probe, began: Instant) -> Result<Response> {
+    async fn run(&self, request: &Request, url: &Url, probe: &Probe, began: Instant) -> Result<Response> {
         let lane = match request.purpose {
             Purpose::Delivery => None,
             Purpose::Artifact => Some(&self.artifact_lane),
@@ -99,21 +102,22 @@ impl Inner {
             }
             None => None,
         };
-        let headers = checked_headers(request)?;
-        let mut url = url;
+        let body = request.body.as_ref().map(|body| Bytes::from(body.clone()));
+        let mut url = Cow::Borrowed(url);
         let mut redirects = 0;
         loop {
             let host = host_of(&url);
-            let outcome = self.attempts(request, &url, &host, &headers, probe, began).await?;
+            let outcome = self.attempts(request, &url, host, body.as_ref(), probe, began).await?;
             let (status, location) = match outcome {
                 Outcome::Answer(response) => return Ok(*response),
                 Outcome::Redirect { status, location } => (status, location),
             };
             redirects += 1;
-            url = redirected(&url, &location, redirects).map_err(|why| {
+            let next = redirected(&url, &location, redirects).map_err(|why| {
                 let failure = Failure::new(ErrorKind::Http, Phase::Wait, format!("{host} answered {status}: {why}"));
                 Failure { http_status: Some(status), ..failure }.into_error(probe.progress().attempts, began.elapsed())
             })?;
+            url = Cow::Owned(next);
         }
     }
 
@@ -123,7 +127,7 @@ impl Inner {
         request: &Request,
         url: &Url,
         host: &str,
-        headers: &HeaderMap,
+        body: Option<&Bytes>,
         probe: &Probe,
         began: Instant,
     ) -> Result<Outcome> {
@@ -139,14 +143,13 @@ impl Inner {
             max_body_bytes: request.max_body_bytes,
             follow_redirects: request.purpose == Purpose::Artifact && request.method == Method::Get,
         };
-        let key = (request.purpose, host.to_owned());
-        let template = build(request, url, headers);
-        self.with_health(&key, |health| health.budget.request(Instant::now()));
+        let health = self.health(request.purpose, host);
+        lock(&health).budget.request(Instant::now());
         let mut retries = 0;
         let mut stale_retried = false;
         let mut last: Option<Failure> = None;
         loop {
-            let Some(ticket) = self.admit(&key, request.deadline) else {
+            let Some(ticket) = self.admit(&health, host, request.deadline) else {
                 // A host given up between two attempts: the failure that is known says more.
                 return Err(match last {
                     Some(failure) => failure.into_error(probe.progress().attempts, began.elapsed()),
@@ -158,9 +161,7 @@ impl Inner {
                 });
             };
             let client = self.pool.client(url.scheme() == "https", public_only)?;
-            let Some(attempt) = template.try_clone() else {
-                return Err(Error::internal("a request body that cannot be sent twice"));
-            };
+            let attempt = build(request, url, body)?;
             probe.begin_attempt();
             count(&self.counters.attempts, 1);
             count(&self.counters.bytes_out, request.body.as_ref().map_or(0, |body| body.len() as u64));
@@ -176,7 +177,7 @@ impl Inner {
             ticket.settle(failure.host_down && failure.retry != Retry::Stale);
             let attempts = probe.progress().attempts;
             log::debug!(target: "target_sdk::transport", "attempt {attempts}: {}", failure.message);
-            let wait = match self.wait_before_retry(&failure, &key, retries, stale_retried, request) {
+            let wait = match self.wait_before_retry(&failure, &health, retries, stale_retried, request) {
                 Some(wait) => wait,
                 None => return Err(failure.into_error(attempts, began.elapsed())),
             };
@@ -194,7 +195,7 @@ impl Inner {
     fn wait_before_retry(
         &self,
         failure: &Failure,
-        key: &(Purpose, String),
+        health: &Mutex<Health>,
         retries: u32,
         stale_retried: bool,
         request: &Request,
@@ -214,40 +215,51 @@ impl Inner {
         if Instant::now() + wait >= request.deadline {
             return None;
         }
-        if !self.with_health(key, |health| health.budget.take(Instant::now())) {
+        if !lock(health).budget.take(Instant::now()) {
             count(&self.counters.budget_exhausted, 1);
             return None;
         }
         Some(wait)
     }
 
-    fn with_health<T>(&self, key: &(Purpose, String), with: impl FnOnce(&mut Health) -> T) -> T {
-        let mut hosts: MutexGuard<'_, HashMap<_, Health>> = self.health.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(health) = hosts.get_mut(key) {
-            return with(health);
+    fn health(&self, purpose: Purpose, host: &str) -> Arc<Mutex<Health>> {
+        let [delivery, artifact, geo] = &self.health;
+        let hosts = match purpose {
+            Purpose::Delivery => delivery,
+            Purpose::Artifact => artifact,
+            Purpose::Geo => geo,
+        };
+        let mut hosts = lock(hosts);
+        if let Some(health) = hosts.get(host) {
+            return Arc::clone(health);
         }
         if hosts.len() >= HOSTS {
             let now = Instant::now();
-            hosts.retain(|_, health| !health.is_idle(now));
+            hosts.retain(|_, health| !lock(health).is_idle(now));
             if hosts.len() >= HOSTS {
                 hosts.clear();
             }
         }
-        with(hosts.entry(key.clone()).or_default())
+        Arc::clone(hosts.entry(host.to_owned()).or_default())
     }
 
-    fn admit<'a>(&'a self, key: &'a (Purpose, String), deadline: Instant) -> Option<Ticket<'a>> {
-        match self.with_health(key, |health| health.breaker.admit(Instant::now())) {
+    fn admit<'a>(&'a self, health: &'a Mutex<Health>, host: &'a str, deadline: Instant) -> Option<Ticket<'a>> {
+        match lock(health).breaker.admit(Instant::now()) {
             Admission::Refused => None,
-            admission => Some(Ticket { inner: self, key, admission, deadline, settled: false }),
+            admission => Some(Ticket { inner: self, health, host, admission, deadline, settled: false }),
         }
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The duty to tell the breaker how an attempt went.
 struct Ticket<'a> {
     inner: &'a Inner,
-    key: &'a (Purpose, String),
+    health: &'a Mutex<Health>,
+    host: &'a str,
     admission: Admission,
     deadline: Instant,
     settled: bool,
@@ -260,12 +272,10 @@ impl Ticket<'_> {
 
     fn record(&mut self, failed: bool) {
         self.settled = true;
-        let opened = self.inner.with_health(self.key, |health| {
-            health.breaker.record(Instant::now(), self.admission, failed, fastrand::f64())
-        });
+        let opened = lock(self.health).breaker.record(Instant::now(), self.admission, failed, fastrand::f64());
         if opened {
             count(&self.inner.counters.breaker_opens, 1);
-            log::warn!(target: "target_sdk::transport", "{} keeps failing and is not asked for two seconds", self.key.1);
+            log::warn!(target: "target_sdk::transport", "{} keeps failing and is not asked for two seconds", self.host);
         }
     }
 }
@@ -279,7 +289,7 @@ impl Drop for Ticket<'_> {
         if Instant::now() >= self.deadline {
             self.record(true);
         } else {
-            self.inner.with_health(self.key, |health| health.breaker.abandon(Instant::now(), self.admission));
+            lock(self.health).breaker.abandon(Instant::now(), self.admission);
         }
     }
 }
@@ -317,17 +327,15 @@ fn checked_headers(request: &Request) -> Result<HeaderMap> {
     Ok(headers)
 }
 
-fn build(request: &Request, url: &Url, headers: &HeaderMap) -> reqwest::Request {
+fn build(request: &Request, url: &Url, body: Option<&Bytes>) -> Result<reqwest::Request> {
     let method = match request.method {
         Method::Get => reqwest::Method::GET,
         Method::Post => reqwest::Method::POST,
     };
     let mut built = reqwest::Request::new(method, url.clone());
-    *built.headers_mut() = headers.clone();
-    if let Some(body) = &request.body {
-        *built.body_mut() = Some(reqwest::Body::from(body.clone()));
-    }
-    built
+    *built.headers_mut() = checked_headers(request)?;
+    *built.body_mut() = body.map(|body| reqwest::Body::from(Bytes::clone(body)));
+    Ok(built)
 }
 
 /// Where a redirect leads, if it may be followed: same host, never less secure.
@@ -351,8 +359,9 @@ fn redirected(from: &Url, location: &str, count: u32) -> Result<Url, &'static st
     Ok(to)
 }
 
-fn host_of(url: &Url) -> String {
-    format!("{}:{}", url.host_str().unwrap_or(""), url.port_or_known_default().unwrap_or(0))
+/// `host`, with the port if it is not the scheme's own.
+fn host_of(url: &Url) -> &str {
+    &url[Position::BeforeHost..Position::AfterPort]
 }
 
 fn literal_address(url: &Url) -> Option<std::net::IpAddr> {

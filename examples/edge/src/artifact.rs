@@ -5,17 +5,20 @@ use hyper::header::{CACHE_CONTROL, ETAG, HeaderValue, IF_NONE_MATCH};
 use hyper::{HeaderMap, StatusCode};
 use serde_json::Value;
 
+use crate::engine::Engine;
 use crate::http::{Answer, JSON, answer, error, fingerprint, full};
+use crate::server::complain;
 
 const BINARY: &str = "application/octet-stream";
 /// Prefix and version of the obfuscated form.
 const MAGIC: &[u8; 8] = b"ATOD:001";
 
 /// An artifact as it is served.
-#[derive(Debug)]
 pub(crate) struct Artifact {
     text: Bytes,
     fingerprint: u64,
+    /// `None`: served as it is, and not decided with.
+    pub(crate) engine: Option<Engine>,
     pub(crate) client: Option<String>,
     pub(crate) organization: Option<String>,
 }
@@ -27,7 +30,12 @@ impl Artifact {
             return Err("no rules artifact: the member `rules` is missing".to_owned());
         }
         let meta = |key: &str| artifact.get("meta").and_then(|meta| meta.get(key)).and_then(Value::as_str);
+        // A CDN does not look into what it serves: artifacts that SDKs must refuse are for tests.
+        let engine = Engine::compile(text, &artifact)
+            .inspect_err(|error| complain(&format!("artifact: served, but deliveries are decided without it: {error}")))
+            .ok();
         Ok(Artifact {
+            engine,
             text: Bytes::copy_from_slice(text.as_bytes()),
             fingerprint: fingerprint(text.as_bytes()),
             client: meta("clientCode").map(str::to_owned),
@@ -121,7 +129,10 @@ mod tests {
 
     #[test]
     fn only_artifacts_are_accepted() {
-        assert!(Artifact::parse("{").unwrap_err().contains("JSON"));
-        assert!(Artifact::parse("{}").unwrap_err().contains("rules"));
+        let refusal = |text| Artifact::parse(text).map(|_| ()).unwrap_err();
+        assert!(refusal("{").contains("JSON"));
+        assert!(refusal("{}").contains("rules"));
+        assert!(Artifact::parse(TEXT).unwrap().engine.is_some());
+        assert!(Artifact::parse(&TEXT.replace("1.0.0", "2.0.0")).unwrap().engine.is_none());
     }
 }

@@ -1,7 +1,7 @@
 //! Who decides which offers a visitor gets. The edge validates, identifies and answers; a [`Decider`] only chooses.
 //!
-//! [`Offers`](crate::offers) is the one built in: everybody gets what the offers file holds. An engine that decides
-//! from a rules artifact implements the same trait and is given to [`Edge::start_with`](crate::Edge::start_with).
+//! Built in are the rules of the artifact and, for what these do not know, the offers file. Another one is given to
+//! [`Edge::start_with`](crate::Edge::start_with).
 
 use serde_json::Value;
 

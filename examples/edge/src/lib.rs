@@ -10,6 +10,7 @@ mod debug;
 pub mod decider;
 mod delivery;
 mod dispatch;
+mod engine;
 pub mod fault;
 mod geo;
 mod http;

@@ -138,8 +138,8 @@ usage: target-edge [OPTIONS]
   --tls-cert-out FILE   write the PEM of the certificate authority to trust
   --client CODE         serve this client code only (default: any)
   --org ID              serve this imsOrgId only; also the key of rules.bin (default: any)
-  --artifact FILE       rules artifact to serve; read again when it changes
-  --offers FILE         offers to answer with; read again when it changes
+  --artifact FILE       rules artifact to serve and to decide by; read again when it changes
+  --offers FILE         offers for what the artifact has no rules for; read again when it changes
   --cluster N           edge cluster in edgeHost and tntId (default 28)
   --delay MS            wait before every answer (not /debug)
   --status CODE         answer every delivery request with this status

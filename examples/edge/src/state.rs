@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::artifact::Artifact;
 use crate::decider::Decider;
+use crate::engine::ByRules;
 use crate::fault::FaultPlan;
 use crate::offers::Offers;
 use crate::options::Options;
@@ -47,11 +48,12 @@ impl State {
         self.offers.as_ref().map(current).unwrap_or_default()
     }
 
-    /// The decider given at start, or else the offers.
+    /// The decider given at start, or else the artifact, with the offers for what it does not know.
     pub(crate) fn decider(&self) -> Arc<dyn Decider> {
-        match &self.decider {
-            Some(decider) => Arc::clone(decider),
-            None => self.offers(),
+        match (&self.decider, self.artifact()) {
+            (Some(decider), _) => Arc::clone(decider),
+            (None, Some(artifact)) => Arc::new(ByRules { artifact, offers: self.offers() }),
+            (None, None) => self.offers(),
         }
     }
 }

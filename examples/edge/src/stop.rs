@@ -1,41 +1,38 @@
 //! When the command has to end.
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
+use signal_hook::consts::{SIGINT, SIGTERM};
 use tokio::sync::oneshot;
 
-#[cfg(unix)]
-type Signal = tokio::signal::unix::Signal;
-#[cfg(windows)]
-type Signal = tokio::signal::windows::CtrlC;
+/// How long a signal may go unnoticed.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// SIGTERM, SIGINT and, if asked for, the end of standard input.
+///
+/// Not tokio's signals: cargo unifies features, and in a build of the whole workspace the runtime inside the shared
+/// library would have a signal driver too, which belongs to the process and not to a library.
 pub struct Stop {
-    #[cfg(unix)]
-    terminate: Signal,
-    interrupt: Signal,
+    signalled: Arc<AtomicBool>,
     parent_gone: Option<oneshot::Receiver<()>>,
 }
 
 impl Stop {
-    /// Listens from now on, on the current runtime. To be called before anybody is told that the edge runs: a signal
-    /// that comes earlier kills the process without its exit status.
+    /// Listens from now on. To be called before anybody is told that the edge runs: a signal that comes earlier kills
+    /// the process without its exit status.
     pub fn listen(with_parent: bool) -> io::Result<Stop> {
-        #[cfg(unix)]
-        use tokio::signal::unix::{SignalKind, signal};
-        Ok(Stop {
-            #[cfg(unix)]
-            terminate: signal(SignalKind::terminate())?,
-            #[cfg(unix)]
-            interrupt: signal(SignalKind::interrupt())?,
-            #[cfg(windows)]
-            interrupt: tokio::signal::windows::ctrl_c()?,
-            parent_gone: if with_parent { Some(watch_stdin()?) } else { None },
-        })
+        let signalled = Arc::new(AtomicBool::new(false));
+        for signal in [SIGTERM, SIGINT] {
+            signal_hook::flag::register(signal, Arc::clone(&signalled))?;
+        }
+        Ok(Stop { signalled, parent_gone: if with_parent { Some(watch_stdin()?) } else { None } })
     }
 
     /// Waits for the first of them.
-    pub async fn wait(mut self) {
+    pub async fn wait(self) {
         let parent_gone = async {
             match self.parent_gone {
                 // An error means that the sender is gone, which says the same.
@@ -43,14 +40,14 @@ impl Stop {
                 None => std::future::pending().await,
             }
         };
-        #[cfg(unix)]
-        let terminate = self.terminate.recv();
-        #[cfg(windows)]
-        let terminate = std::future::pending::<Option<()>>();
+        let signalled = async {
+            while !self.signalled.load(Ordering::Relaxed) {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
         tokio::select! {
             () = parent_gone => {}
-            _ = self.interrupt.recv() => {}
-            _ = terminate => {}
+            () = signalled => {}
         }
     }
 }

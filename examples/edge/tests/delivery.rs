@@ -95,7 +95,7 @@ impl support::Running {
 
 #[test]
 fn offers_are_served() {
-    let edge = demo("");
+    let edge = start(&format!("--offers {DATA}/offers.json"));
     let offers: Value = serde_json::from_str(&std::fs::read_to_string(format!("{DATA}/offers.json")).unwrap()).unwrap();
     let mboxes = json!([{"index": 0, "name": "demo-engineering-flags"}, {"index": 7, "name": "nobody-knows"},
         {"index": 8, "name": "newsletter-a4t"}]);
@@ -130,7 +130,7 @@ fn notifications_are_acknowledged_and_beacons_have_no_answer() {
 
 #[test]
 fn a_trace_is_given_when_asked_for() {
-    let edge = demo("");
+    let edge = start(&format!("--client demo --offers {DATA}/offers.json"));
     let asked = json!({"trace": {"authorizationToken": "x"}, "execute": {"mboxes": [{"index": 0, "name": "homepage-hero"}]},
         "prefetch": {"views": [{}]}});
     let reply = edge.deliver(&request(asked)).json();

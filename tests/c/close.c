@@ -1,0 +1,380 @@
+/* Ends of clients and of the library: bounded, final, and without leftovers. */
+#include "server.h"
+
+static server edge;
+
+typedef struct tally {
+    counter done, released;
+    int ok, cancelled, closed;
+    int late;  /* callbacks after the end was promised */
+    int ended; /* the end was promised */
+} tally;
+
+static const tally empty = {COUNTER, COUNTER, 0, 0, 0, 0, 0};
+
+static void tally_done(target_request request, target_result result, void *user_data) {
+    tally *t = (tally *)user_data;
+    (void)request;
+    if (ATOMIC_GET(t->ended)) ATOMIC_ADD(t->late, 1);
+    switch (target_result_status(result)) {
+    case TARGET_OK: ATOMIC_ADD(t->ok, 1); break;
+    case TARGET_E_CANCELLED: ATOMIC_ADD(t->cancelled, 1); break;
+    case TARGET_E_CLOSED: ATOMIC_ADD(t->closed, 1); break;
+    default: CHECK_STATUS(target_result_status(result), TARGET_OK);
+    }
+    counter_add(&t->done);
+}
+
+static void tally_release(void *user_data) { counter_add(&((tally *)user_data)->released); }
+
+static void submit(target_client client, tally *t, int count) {
+    target_call call = callback_call(tally_done, t, tally_release);
+    for (int i = 0; i < count; i++) OK(target_get_offers_ex(client, OFFERS, TARGET_NUL, &call, NULL));
+}
+
+static int report_number(target_result report, const char *pointer) {
+    const char *text;
+    OK(target_result_get(report, pointer, &text, NULL));
+    return atoi(text);
+}
+
+static target_client online(void) { return create_client(edge.config); }
+
+static void refuses_everything(target_client client) {
+    target_result result = 77;
+    target_call call = callback_call(count_done, NULL, NULL);
+    CHECK_STATUS(target_get_offers(client, OFFERS, count_done, NULL), TARGET_E_CLOSED);
+    CHECK_STATUS(target_get_offers_ex(client, OFFERS, TARGET_NUL, &call, NULL), TARGET_E_CLOSED);
+    CHECK_STATUS(target_send_notifications(client, NOTIFICATIONS, count_done, NULL), TARGET_E_CLOSED);
+    CHECK_STATUS(target_get_attributes(client, "[\"a\"]", NULL, count_done, NULL), TARGET_E_CLOSED);
+    CHECK_STATUS(target_get_offers_sync(client, OFFERS, TARGET_NUL, 0, &result), TARGET_E_CLOSED);
+    CHECK_EQ(result, 0);
+    CHECK_STATUS(target_client_wait_ready(client, 1000), TARGET_E_CLOSED);
+    CHECK_STATUS(target_client_flush(client, 1000, NULL), TARGET_E_CLOSED);
+    int32_t state;
+    OK(target_client_state(client, &state));
+    CHECK_EQ(state, TARGET_STATE_CLOSED);
+    OK(target_client_stats(client, &result));
+    OK(target_result_free(result));
+}
+
+/* What is in flight finishes, when there is time. */
+static void drains(void) {
+    ATOMIC_SET(edge.delay_ms, 50);
+    target_client client = online();
+    tally t = empty;
+    submit(client, &t, 20);
+    target_result report = 0;
+    long started = now_ms();
+    OK(target_client_close(client, (uint32_t)(5000 * slowness()), &report));
+    CHECK(now_ms() - started < 3000 * slowness());
+    ATOMIC_SET(t.ended, 1);
+    CHECK_EQ(counter_get(&t.done), 20);
+    CHECK_EQ(counter_get(&t.released), 20);
+    CHECK_EQ(t.ok, 20);
+    CHECK_EQ(report_number(report, "/completed"), 20);
+    CHECK_EQ(report_number(report, "/cancelled"), 0);
+    OK(target_result_free(report));
+    refuses_everything(client);
+
+    /* Again: the same end, at once. */
+    OK(target_client_close(client, 1000, &report));
+    OK(target_result_free(report));
+    OK(target_client_destroy(client));
+    CHECK_STATUS(target_client_close(client, 1000, NULL), TARGET_E_BAD_HANDLE);
+    CHECK_STATUS(target_client_destroy(client), TARGET_E_BAD_HANDLE);
+    CHECK_EQ(t.late, 0);
+    ATOMIC_SET(edge.delay_ms, 0);
+}
+
+/* What does not finish in time is cancelled, within the bound. */
+static void cancels_what_is_left(uint32_t drain_ms, int calls) {
+    ATOMIC_SET(edge.mode, SERVER_IS_SILENT);
+    target_client client = online();
+    tally t = empty;
+    submit(client, &t, calls);
+    target_result report = 0;
+    long started = now_ms();
+    OK(target_client_close(client, drain_ms, &report));
+    long took = now_ms() - started;
+    ATOMIC_SET(t.ended, 1);
+    CHECK(took >= (long)drain_ms - 1 && took <= (long)drain_ms + 200 + slack_ms());
+    CHECK_EQ(counter_get(&t.done), calls);
+    CHECK_EQ(counter_get(&t.released), calls);
+    CHECK_EQ(t.cancelled, calls);
+    CHECK_EQ(report_number(report, "/cancelled"), calls);
+    CHECK_EQ(report_number(report, "/completed"), 0);
+    OK(target_result_free(report));
+    refuses_everything(client);
+    OK(target_client_destroy(client));
+    sleep_ms(20);
+    CHECK_EQ(t.late, 0);
+    ATOMIC_SET(edge.mode, SERVER_ANSWERS);
+}
+
+/* ---- a callback that does not return ---- */
+
+static counter stuck_runs = COUNTER, stuck_may_go_on = COUNTER, stuck_released = COUNTER;
+
+static void stick(target_request request, target_result result, void *user_data) {
+    (void)request, (void)result, (void)user_data;
+    counter_add(&stuck_runs);
+    counter_wait(&stuck_may_go_on, 1);
+}
+
+static void gives_up_on_a_stuck_callback(void) {
+    target_client client = online(), innocent = online();
+    tally t = empty;
+    target_call call = callback_call(stick, &stuck_released, count_release);
+    OK(target_get_offers_ex(client, "not JSON", TARGET_NUL, &call, NULL));
+    counter_wait(&stuck_runs, 1);
+    submit(client, &t, 10);
+    long started = now_ms();
+    CHECK_STATUS(target_client_close(client, 50, NULL), TARGET_E_CALLBACK_STUCK);
+    long took = now_ms() - started;
+    CHECK(took >= 249 && took <= 250 + slack_ms());
+    ATOMIC_SET(t.ended, 1);
+
+    /* The rest of the library goes on: queues, synchronous calls, and new callbacks once the stuck one returns. */
+    target_result result;
+    OK(target_get_offers_sync(innocent, OFFERS, TARGET_NUL, 0, &result));
+    OK(target_result_free(result));
+    tally other = empty;
+    submit(innocent, &other, 5);
+    sleep_ms(30);
+    CHECK_EQ(counter_get(&other.done), 0);
+    counter_add(&stuck_may_go_on);
+    counter_wait(&other.done, 5);
+    counter_wait(&stuck_released, 1);
+    counter_wait(&t.released, 10); /* released, though not called */
+    CHECK_EQ(counter_get(&t.done), 0);
+    CHECK_EQ(t.late, 0);
+    OK(target_client_close(innocent, 1000, NULL));
+    OK(target_client_destroy(innocent));
+    OK(target_client_destroy(client));
+}
+
+/* ---- destroy ---- */
+
+static void destroy_does_not_block(void) {
+    ATOMIC_SET(edge.mode, SERVER_IS_SILENT);
+    target_client client = online();
+    tally t = empty;
+    submit(client, &t, 100);
+    long started = now_ms();
+    OK(target_client_destroy(client));
+    CHECK(now_ms() - started <= slack_ms());
+    counter_wait(&t.released, 100);
+    CHECK_EQ(counter_get(&t.done), 100);
+    CHECK_EQ(t.closed, 100);
+    int32_t state;
+    CHECK_STATUS(target_client_state(client, &state), TARGET_E_BAD_HANDLE);
+    ATOMIC_SET(edge.mode, SERVER_ANSWERS);
+
+    /* Not by a callback that runs either. */
+    client = online();
+    counter_wait(&stuck_may_go_on, 1);
+    stuck_may_go_on.value = 0;
+    stuck_runs.value = 0;
+    target_call call = callback_call(stick, NULL, NULL);
+    OK(target_get_offers_ex(client, "not JSON", TARGET_NUL, &call, NULL));
+    counter_wait(&stuck_runs, 1);
+    started = now_ms();
+    OK(target_client_destroy(client));
+    CHECK(now_ms() - started <= slack_ms());
+    counter_add(&stuck_may_go_on);
+}
+
+typedef struct race {
+    target_client client;
+    counter *start;
+    int close;
+    target_status status;
+} race;
+
+static void *end_client(void *argument) {
+    race *r = (race *)argument;
+    counter_wait(r->start, 1);
+    r->status = r->close ? target_client_close(r->client, 5, NULL) : target_client_destroy(r->client);
+    return NULL;
+}
+
+static void ends_race(int rounds) {
+    for (int round = 0; round < rounds; round++) {
+        counter start = COUNTER;
+        target_client client = online();
+        tally t = empty;
+        submit(client, &t, 4);
+        race racers[4];
+        pthread_t workers[4];
+        for (int i = 0; i < 4; i++) {
+            race r = {client, &start, i < 2, 99};
+            racers[i] = r;
+            workers[i] = start_thread(end_client, &racers[i]);
+        }
+        counter_add(&start);
+        int destroyed = 0;
+        for (int i = 0; i < 4; i++) {
+            join_thread(workers[i]);
+            CHECK(racers[i].status == TARGET_OK || racers[i].status == TARGET_E_BAD_HANDLE);
+            destroyed += !racers[i].close && racers[i].status == TARGET_OK;
+        }
+        CHECK_EQ(destroyed, 1);
+        counter_wait(&t.released, 4);
+        CHECK_EQ(counter_get(&t.done), 4);
+    }
+}
+
+/* ---- hooks ---- */
+
+static counter events = COUNTER, hooks_released = COUNTER;
+static int events_after_release;
+
+static void count_event(target_client client, const char *json, size_t len, void *user_data) {
+    (void)client, (void)user_data;
+    CHECK(len == strlen(json) && json[0] == '{');
+    if (counter_get(&hooks_released) > 0) ATOMIC_ADD(events_after_release, 1);
+    counter_add(&events);
+}
+
+static void release_hooks(void *user_data) {
+    (void)user_data;
+    counter_add(&hooks_released);
+}
+
+static void hooks_are_released_once(void) {
+    for (int destroy_only = 0; destroy_only < 2; destroy_only++) {
+        hooks_released.value = 0;
+        events.value = 0;
+        target_client_hooks hooks;
+        memset(&hooks, 0, sizeof hooks);
+        hooks.size = sizeof hooks;
+        hooks.on_event = count_event;
+        hooks.release = release_hooks;
+        target_client client;
+        OK(target_client_create(edge.config, TARGET_NUL, &hooks, &client, NULL));
+        counter_wait(&events, 1);
+        if (!destroy_only) {
+            OK(target_client_close(client, 100, NULL));
+            CHECK_EQ(counter_get(&hooks_released), 1);
+        }
+        OK(target_client_destroy(client));
+        counter_wait(&hooks_released, 1);
+        sleep_ms(10);
+        CHECK_EQ(counter_get(&hooks_released), 1);
+        CHECK_EQ(events_after_release, 0);
+    }
+}
+
+/* ---- the library ---- */
+
+static void shutdown_and_again(void) {
+    ATOMIC_SET(edge.mode, SERVER_IS_SILENT);
+    target_client client = online();
+    tally t = empty;
+    submit(client, &t, 30);
+    target_queue queue;
+    OK(target_queue_create(&queue));
+    target_call call = queue_call(queue, 1);
+    OK(target_get_offers_ex(client, OFFERS, TARGET_NUL, &call, NULL));
+    OK(target_shutdown((uint32_t)(5000 * slowness())));
+    ATOMIC_SET(t.ended, 1);
+    CHECK_EQ(counter_get(&t.done), 30);
+    CHECK_EQ(counter_get(&t.released), 30);
+    CHECK_EQ(t.closed, 30);
+    CHECK(threads_fall_to(2)); /* this one and the server's */
+
+    /* What it has left behind: handles that answer, a queue with its completion. */
+    refuses_everything(client);
+    OK(target_client_close(client, 1000, NULL));
+    target_completion completion;
+    CHECK_EQ(target_queue_poll(queue, &completion, 1, 1000), 1);
+    CHECK_STATUS(completion.status, TARGET_E_CLOSED);
+    OK(target_result_free(completion.result));
+    OK(target_queue_destroy(queue));
+    OK(target_client_destroy(client));
+    OK(target_shutdown(0)); /* nothing to stop */
+
+    ATOMIC_SET(edge.mode, SERVER_ANSWERS);
+    client = online();
+    target_result result;
+    OK(target_get_offers_sync(client, OFFERS, TARGET_NUL, 0, &result));
+    OK(target_result_free(result));
+    OK(target_client_destroy(client));
+    OK(target_shutdown(5000));
+}
+
+static void gives_up_on_shutdown(void) {
+    stuck_may_go_on.value = 0;
+    stuck_runs.value = 0;
+    stuck_released.value = 0;
+    target_client client = online();
+    target_call call = callback_call(stick, &stuck_released, count_release);
+    OK(target_get_offers_ex(client, "not JSON", TARGET_NUL, &call, NULL));
+    counter_wait(&stuck_runs, 1);
+    long started = now_ms();
+    CHECK_STATUS(target_shutdown(100), TARGET_E_CALLBACK_STUCK);
+    long took = now_ms() - started;
+    CHECK(took >= 99 && took <= 100 + slack_ms());
+    /* Beside the thread left behind, a new start works. */
+    target_client next = online();
+    tally t = empty;
+    submit(next, &t, 3);
+    counter_wait(&t.done, 3);
+    OK(target_client_destroy(next));
+    OK(target_client_destroy(client));
+    counter_add(&stuck_may_go_on);
+    counter_wait(&stuck_released, 1);
+    OK(target_shutdown(5000));
+}
+
+static void cycles(int count) {
+    int fds = 0;
+    CHECK(threads_fall_to(2));
+    for (int i = 0; i < count; i++) {
+        if (i == 5) {
+            sleep_ms(30); /* the server has noticed the end of its connections */
+            fds = open_fds();
+        }
+        target_client client = online();
+        target_queue queue;
+        OK(target_queue_create(&queue));
+        ptrdiff_t fd;
+        OK(target_queue_fd(queue, &fd));
+        target_call call = queue_call(queue, 1);
+        OK(target_get_offers_ex(client, OFFERS, TARGET_NUL, &call, NULL));
+        if (i % 2) {
+            target_completion completion;
+            CHECK_EQ(target_queue_poll(queue, &completion, 1, 5000), 1);
+            OK(completion.status);
+            OK(target_result_free(completion.result));
+        }
+        if (i % 3) OK(target_client_destroy(client));
+        OK(target_shutdown(5000));
+        CHECK(threads_fall_to(2));
+        if (i % 3 == 0) OK(target_client_destroy(client));
+        OK(target_queue_destroy(queue));
+    }
+    if (count > 5) {
+        for (long until = now_ms() + 2000; open_fds() > fds && now_ms() < until;) sleep_ms(5);
+        CHECK_EQ(open_fds(), fds);
+    }
+}
+
+int main(int argc, char **argv) {
+    int scale = argc > 1 ? atoi(argv[1]) : 200;
+    server_start(&edge, "");
+    drains();
+    cancels_what_is_left(0, 50);
+    cancels_what_is_left(100, 50);
+    gives_up_on_a_stuck_callback();
+    destroy_does_not_block();
+    ends_race(scale / 4);
+    hooks_are_released_once();
+    shutdown_and_again();
+    gives_up_on_shutdown();
+    cycles(scale);
+    server_stop(&edge);
+    CHECK(threads_fall_to(1));
+    return 0;
+}
