@@ -32,5 +32,8 @@ cargo test --quiet --package target-sdk --test conformance -- --nocapture
 step "examples over HTTP"
 sh tools/demo.sh
 
+step "documentation"
+sh tools/check-docs.sh
+
 step "what users install"
 sh tests/install/run.sh
