@@ -425,7 +425,7 @@ int main(int argc, char **argv) {
     refused_is_not_released();
     everything_from_everywhere();
     OK(target_shutdown(5000));
-    log_ended_by_a_left_behind_thread();
+    if (slowness() == 1) log_ended_by_a_left_behind_thread(); /* for valgrind that thread is a leak, and it is right */
     OK(target_shutdown(5000));
     server_stop(&edge);
     CHECK(threads_fall_to(1));

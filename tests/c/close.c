@@ -365,14 +365,14 @@ int main(int argc, char **argv) {
     int scale = argc > 1 ? atoi(argv[1]) : 200;
     server_start(&edge, "");
     drains();
-    cancels_what_is_left(0, 50);
-    cancels_what_is_left(100, 50);
+    cancels_what_is_left(0, scale / 4);
+    cancels_what_is_left(100, scale / 4);
     gives_up_on_a_stuck_callback();
     destroy_does_not_block();
     ends_race(scale / 4);
     hooks_are_released_once();
     shutdown_and_again();
-    gives_up_on_shutdown();
+    if (slowness() == 1) gives_up_on_shutdown(); /* for valgrind the thread left behind is a leak, and it is right */
     cycles(scale);
     server_stop(&edge);
     CHECK(threads_fall_to(1));
