@@ -110,6 +110,8 @@ async fn carry_on(
             }
             Next::Ask(kind, remote) => {
                 *answered = kind;
+                // Calls of the host only: what the client sends by itself has its own limit and must not hold these up.
+                let _turn = inner.limits.turn(deadline).await?;
                 return remote.run(inner, deadline).await;
             }
             Next::WaitForArtifact(longest) => {
@@ -169,7 +171,6 @@ impl Remote {
             return Err(Error::new(ErrorKind::Network, "the client is offline and the call needs the server")
                 .with_retryable(false));
         };
-        let _turn = inner.limits.turn(deadline).await?;
         let entries = Entries::take(&inner.telemetry);
         let sent = delivery::send(transport, &inner.config, prepared, &entries.texts, deadline).await?;
         if entries.sent() {
