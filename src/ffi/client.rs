@@ -207,13 +207,26 @@ fn wait_for<T: Send + 'static>(
     timeout: Duration,
     future: impl Future<Output = T> + Send + 'static,
 ) -> Option<T> {
-    let (done, outcome) = std::sync::mpsc::sync_channel(1);
+    let slot = Arc::new((Mutex::new(None), Condvar::new()));
+    let there = slot.clone();
     let task = threads.handle().spawn(async move {
-        let _ = done.send(future.await);
+        let outcome = future.await;
+        *lock(&there.0) = Some(outcome);
+        there.1.notify_one();
     });
-    let outcome = outcome.recv_timeout(timeout).ok();
+    let deadline = Instant::now().checked_add(timeout);
+    let mut outcome = lock(&slot.0);
+    while outcome.is_none() && !task.is_finished() {
+        let left = deadline.map_or(timeout, |deadline| deadline.saturating_duration_since(Instant::now()));
+        if left.is_zero() {
+            break;
+        }
+        // In slices, for the case that the runtime ends and nobody is left to notify.
+        let slice = left.min(Duration::from_millis(50));
+        outcome = slot.1.wait_timeout(outcome, slice).unwrap_or_else(PoisonError::into_inner).0;
+    }
     task.abort();
-    outcome
+    outcome.take()
 }
 
 fn millis(ms: u32) -> Duration {
