@@ -11,6 +11,9 @@ use once_cell::sync::OnceCell;
 use super::lock;
 use super::wake::WakeFd;
 
+/// Items that are pushed quietly before somebody is woken all the same.
+const QUIET: usize = 8;
+
 /// Many producers, many consumers, first in first out.
 pub(crate) struct Queue<T> {
     state: Mutex<State<T>>,
@@ -22,6 +25,8 @@ pub(crate) struct Queue<T> {
 struct State<T> {
     items: VecDeque<T>,
     waiting: usize,
+    /// How many of those have been notified and have not run yet.
+    notified: usize,
     woken: bool,
     closed: bool,
     /// Somebody has promised to call [`Queue::announce`].
@@ -42,6 +47,7 @@ impl<T> Queue<T> {
             state: Mutex::new(State {
                 items: VecDeque::new(),
                 waiting: 0,
+                notified: 0,
                 woken: false,
                 closed: false,
                 announcing: false,
@@ -71,6 +77,9 @@ impl<T> Queue<T> {
             return Err(item);
         }
         state.items.push_back(item);
+        if state.items.len() >= QUIET {
+            self.tell(&mut state); // so many are worth a wake-up
+        }
         Ok(!std::mem::replace(&mut state.announcing, true))
     }
 
@@ -103,6 +112,7 @@ impl<T> Queue<T> {
                 None => self.arrived.wait(state).unwrap_or_else(std::sync::PoisonError::into_inner),
             };
             state.waiting -= 1;
+            state.notified = state.notified.saturating_sub(1);
         }
         let count = max.min(state.items.len());
         out.extend(state.items.drain(..count));
@@ -145,7 +155,8 @@ impl<T> Queue<T> {
     /// Makes threads and the descriptor see what the queue holds.
     fn tell(&self, state: &mut State<T>) {
         let signalled = state.signalled();
-        if signalled && state.waiting > 0 {
+        if signalled && state.waiting > state.notified {
+            state.notified += 1;
             self.arrived.notify_one();
         }
         if let Some(fd) = self.fd.get()
