@@ -1,6 +1,7 @@
 # `make` shows what there is.
 CARGO ?= cargo
 PREFIX ?= /usr/local
+TOOLS := cc c++ make pkg-config cmake valgrind readelf
 CARGO_TARGET_DIR ?= $(CURDIR)/target
 export CARGO_TARGET_DIR DESTDIR
 
@@ -17,6 +18,9 @@ demo: ## build library, local edge and C examples, and run them over HTTP
 
 test: ## run all tests
 	@sh tools/test.sh
+
+tools: ## install the system tools that the tests need
+	@sh tools/dependencies.sh $(TOOLS)
 
 # Under sudo there may be no cargo: then what `make build` built is installed.
 install: ## install the library: make install PREFIX=/usr/local DESTDIR=
@@ -40,4 +44,4 @@ clean: ## remove what was built
 	$(CARGO) clean
 	$(MAKE) -s -C examples/c clean
 
-.PHONY: help build demo test install uninstall header fmt lint clean
+.PHONY: help build demo test tools install uninstall header fmt lint clean

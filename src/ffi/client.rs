@@ -104,7 +104,8 @@ impl ClientEntry {
 #[derive(Default)]
 pub(crate) struct Outstanding {
     count: AtomicUsize,
-    /// Something is waiting for zero.
+    /// Whether somebody waits for zero.
+    waited_for: AtomicBool,
     lock: Mutex<()>,
     zero: Condvar,
 }
@@ -115,7 +116,8 @@ impl Outstanding {
     }
 
     pub(crate) fn leave(&self) {
-        if self.count.fetch_sub(1, Ordering::AcqRel) == 1 {
+        // Sequentially consistent, like `wait`: either this sees the flag or the waiter sees zero.
+        if self.count.fetch_sub(1, Ordering::SeqCst) == 1 && self.waited_for.load(Ordering::SeqCst) {
             drop(lock(&self.lock)); // whoever has just seen a count above zero waits by now
             self.zero.notify_all();
         }
@@ -128,7 +130,8 @@ impl Outstanding {
     /// Waits for zero; false if that is not reached by `deadline`.
     fn wait(&self, deadline: Instant) -> bool {
         let mut guard = lock(&self.lock);
-        while self.count.load(Ordering::Acquire) > 0 {
+        self.waited_for.store(true, Ordering::SeqCst);
+        while self.count.load(Ordering::SeqCst) > 0 {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return false;
@@ -204,13 +207,26 @@ fn wait_for<T: Send + 'static>(
     timeout: Duration,
     future: impl Future<Output = T> + Send + 'static,
 ) -> Option<T> {
-    let (done, outcome) = std::sync::mpsc::sync_channel(1);
+    let slot = Arc::new((Mutex::new(None), Condvar::new()));
+    let there = slot.clone();
     let task = threads.handle().spawn(async move {
-        let _ = done.send(future.await);
+        let outcome = future.await;
+        *lock(&there.0) = Some(outcome);
+        there.1.notify_one();
     });
-    let outcome = outcome.recv_timeout(timeout).ok();
+    let deadline = Instant::now().checked_add(timeout);
+    let mut outcome = lock(&slot.0);
+    while outcome.is_none() && !task.is_finished() {
+        let left = deadline.map_or(timeout, |deadline| deadline.saturating_duration_since(Instant::now()));
+        if left.is_zero() {
+            break;
+        }
+        // In slices, for the case that the runtime ends and nobody is left to notify.
+        let slice = left.min(Duration::from_millis(50));
+        outcome = slot.1.wait_timeout(outcome, slice).unwrap_or_else(PoisonError::into_inner).0;
+    }
     task.abort();
-    outcome
+    outcome.take()
 }
 
 fn millis(ms: u32) -> Duration {

@@ -53,6 +53,8 @@ struct Open {
     delivery: Option<Delivery>,
     admission: Option<Admission>,
     task: Option<AbortHandle>,
+    /// Somebody waits for the callback to return.
+    waited_for: bool,
 }
 
 impl RequestEntry {
@@ -70,7 +72,12 @@ impl RequestEntry {
                 handle,
                 client: client.clone(),
                 state: AtomicU8::new(RUNNING),
-                open: Mutex::new(Open { delivery: Some(delivery()), admission: Some(admission), task: None }),
+                open: Mutex::new(Open {
+                    delivery: Some(delivery()),
+                    admission: Some(admission),
+                    task: None,
+                    waited_for: false,
+                }),
                 done: Condvar::new(),
             })
         });
@@ -138,13 +145,15 @@ impl RequestEntry {
         match delivery {
             Some(Delivery::Callback(done)) => {
                 let entry = self.clone();
-                self.client.threads.dispatcher().submit(Box::new(move |host| entry.deliver(done, result, host)));
+                self.client.threads.dispatch(Box::new(move |host| entry.deliver(done, result, host)));
             }
             Some(Delivery::Queue(queue, tag)) => {
                 // From here on the host's own time counts, not the client's: `close` does not wait for a poll.
                 self.client.outstanding.leave();
-                if let Err(_unwanted) = queue.items.push(Item::Call { request: self.clone(), tag, result }) {
-                    self.finish(); // the host has destroyed the queue
+                match queue.items.push_quietly(Item::Call { request: self.clone(), tag, result }) {
+                    Ok(true) => self.client.threads.soon(move || queue.items.announce()),
+                    Ok(false) => {}
+                    Err(_unwanted) => self.finish(), // the host has destroyed the queue
                 }
             }
             Some(Delivery::Waiter(waiter)) => {
@@ -189,10 +198,14 @@ impl RequestEntry {
     fn finish(&self) {
         let mut open = lock(&self.open);
         self.state.store(DONE, Ordering::Release);
-        open.admission = None;
+        let admission = open.admission.take();
+        let waited_for = open.waited_for;
         drop(open);
+        drop(admission);
         let _ = library().requests.remove(self.handle);
-        self.done.notify_all();
+        if waited_for {
+            self.done.notify_all(); // a system call, even if nobody listens
+        }
     }
 
     /// "Stop, and tell me."
@@ -235,6 +248,7 @@ impl RequestEntry {
             return;
         }
         let mut open = lock(&self.open);
+        open.waited_for = true;
         while self.state.load(Ordering::Acquire) == DELIVERING {
             open = self.done.wait(open).unwrap_or_else(PoisonError::into_inner);
         }

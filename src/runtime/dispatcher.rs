@@ -74,6 +74,16 @@ impl Dispatcher {
         let _ = self.jobs.push(Message::Run(job));
     }
 
+    /// As [`Dispatcher::submit`], without waking the thread. Returns whether [`Dispatcher::announce`] has to follow.
+    pub(super) fn submit_quietly(&self, job: Job) -> bool {
+        self.jobs.push_quietly(Message::Run(job)).unwrap_or(false)
+    }
+
+    /// Wakes the thread for what was submitted quietly.
+    pub(super) fn announce(&self) {
+        self.jobs.announce();
+    }
+
     /// Runs what has been submitted so far, then ends the thread. False if that is not done by `deadline`.
     pub(crate) fn stop(&self, deadline: Instant) -> bool {
         let _ = self.jobs.push(Message::Stop);

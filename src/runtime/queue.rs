@@ -24,6 +24,10 @@ struct State<T> {
     waiting: usize,
     woken: bool,
     closed: bool,
+    /// Somebody has promised to call [`Queue::announce`].
+    announcing: bool,
+    /// The descriptor is readable.
+    raised: bool,
 }
 
 impl<T> State<T> {
@@ -35,26 +39,46 @@ impl<T> State<T> {
 impl<T> Queue<T> {
     pub(crate) fn new() -> Queue<T> {
         Queue {
-            state: Mutex::new(State { items: VecDeque::new(), waiting: 0, woken: false, closed: false }),
+            state: Mutex::new(State {
+                items: VecDeque::new(),
+                waiting: 0,
+                woken: false,
+                closed: false,
+                announcing: false,
+                raised: false,
+            }),
             arrived: Condvar::new(),
             fd: OnceCell::new(),
         }
     }
 
-    /// Appends `item`; gives it back when the queue is closed.
+    /// Appends `item` and wakes who waits; gives it back when the queue is closed.
     pub(crate) fn push(&self, item: T) -> Result<(), T> {
         let mut state = lock(&self.state);
         if state.closed {
             return Err(item);
         }
-        if !state.signalled() {
-            self.raise();
+        state.items.push_back(item);
+        self.tell(&mut state);
+        Ok(())
+    }
+
+    /// Appends `item` without waking anybody: waking is dear, and one wake-up does for many items. Returns whether
+    /// [`Queue::announce`] has to follow, soon; false when somebody else has to call it already.
+    pub(crate) fn push_quietly(&self, item: T) -> Result<bool, T> {
+        let mut state = lock(&self.state);
+        if state.closed {
+            return Err(item);
         }
         state.items.push_back(item);
-        if state.waiting > 0 {
-            self.arrived.notify_one();
-        }
-        Ok(())
+        Ok(!std::mem::replace(&mut state.announcing, true))
+    }
+
+    /// Wakes who waits for what was pushed quietly.
+    pub(crate) fn announce(&self) {
+        let mut state = lock(&self.state);
+        state.announcing = false;
+        self.tell(&mut state);
     }
 
     /// Moves up to `max` items into `out`. Waits until there is one, the queue is woken or closed, or `timeout` has
@@ -80,38 +104,29 @@ impl<T> Queue<T> {
             };
             state.waiting -= 1;
         }
-        let was_signalled = state.signalled();
         let count = max.min(state.items.len());
         out.extend(state.items.drain(..count));
         state.woken = false;
-        if was_signalled && !state.signalled() {
-            self.lower();
-        } else if state.signalled() && state.waiting > 0 {
-            self.arrived.notify_one(); // more than this consumer could take
-        }
+        self.tell(&mut state); // there may be more than this consumer could take
         !(state.closed && state.items.is_empty() && out.is_empty())
     }
 
     /// Makes one waiting (or the next) `take` return at once.
     pub(crate) fn wake(&self) {
         let mut state = lock(&self.state);
-        if !state.signalled() {
-            self.raise();
-        }
         state.woken = true;
-        self.arrived.notify_one();
+        self.tell(&mut state);
     }
 
     /// Refuses new items and wakes everybody; returns what was left.
     pub(crate) fn close(&self) -> Vec<T> {
         let mut state = lock(&self.state);
         state.closed = true;
-        if state.signalled() {
-            self.lower();
-        }
         state.woken = false;
+        let left = std::mem::take(&mut state.items).into();
+        self.tell(&mut state);
         self.arrived.notify_all();
-        std::mem::take(&mut state.items).into()
+        left
     }
 
     #[cfg(test)]
@@ -121,26 +136,27 @@ impl<T> Queue<T> {
 
     /// The descriptor, made now if it was not.
     pub(crate) fn fd(&self) -> io::Result<RawFd> {
-        let state = lock(&self.state);
-        let fd = self.fd.get_or_try_init(|| {
-            let fd = WakeFd::new()?;
-            if state.signalled() {
-                fd.raise();
-            }
-            Ok::<_, io::Error>(fd)
-        })?;
-        Ok(fd.raw())
+        let mut state = lock(&self.state);
+        let fd = self.fd.get_or_try_init(WakeFd::new)?.raw();
+        self.tell(&mut state);
+        Ok(fd)
     }
 
-    fn raise(&self) {
-        if let Some(fd) = self.fd.get() {
-            fd.raise();
+    /// Makes threads and the descriptor see what the queue holds.
+    fn tell(&self, state: &mut State<T>) {
+        let signalled = state.signalled();
+        if signalled && state.waiting > 0 {
+            self.arrived.notify_one();
         }
-    }
-
-    fn lower(&self) {
-        if let Some(fd) = self.fd.get() {
-            fd.lower();
+        if let Some(fd) = self.fd.get()
+            && signalled != state.raised
+        {
+            if signalled {
+                fd.raise()
+            } else {
+                fd.lower()
+            }
+            state.raised = signalled;
         }
     }
 }
@@ -178,6 +194,7 @@ mod tests {
         assert_eq!(queue.close(), [4]);
         assert!(!readable(fd));
         assert_eq!(queue.push(5), Err(5));
+        assert!(!readable(fd));
         // SAFETY: asks for the flags of a live descriptor.
         assert_ne!(unsafe { libc::fcntl(fd, libc::F_GETFD) } & libc::FD_CLOEXEC, 0);
     }
@@ -216,6 +233,36 @@ mod tests {
         let total = PRODUCERS * EACH;
         assert_eq!(count.into_inner(), total);
         assert_eq!(sum.into_inner(), total * (total - 1) / 2);
+    }
+
+    #[test]
+    fn quiet_items_are_announced_once_for_many() {
+        let queue = Queue::new();
+        let fd = queue.fd().unwrap();
+        assert_eq!(queue.push_quietly(1), Ok(true));
+        assert_eq!(queue.push_quietly(2), Ok(false), "the announcement is on its way");
+        assert!(!readable(fd));
+        queue.announce();
+        assert!(readable(fd));
+        let mut out = Vec::new();
+        queue.take(&mut out, 9, None);
+        assert_eq!(queue.push_quietly(3), Ok(true));
+        // Whoever comes by before the announcement gets the item.
+        queue.take(&mut out, 9, None);
+        queue.announce();
+        assert!(!readable(fd));
+        assert_eq!(out, [1, 2, 3]);
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| {
+                let mut out = Vec::new();
+                queue.take(&mut out, 9, None);
+                out
+            });
+            std::thread::sleep(Duration::from_millis(10));
+            queue.push_quietly(4).unwrap();
+            queue.announce();
+            assert_eq!(waiting.join().unwrap(), [4]);
+        });
     }
 
     #[test]

@@ -1,16 +1,21 @@
 //! The threads of the library: tokio's workers and the dispatcher. Made when first needed, shared by all clients.
 
+use std::cell::Cell;
 use std::io;
 use std::sync::{Arc, Mutex, RwLock, RwLockReadGuard};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Handle, Runtime};
 
-use super::dispatcher::Dispatcher;
+use super::dispatcher::{Dispatcher, Job};
 use super::{lock, read, signal, write};
 
 /// Stack of each thread. Unoptimised builds need more.
 pub(crate) const STACK_SIZE: usize = if cfg!(debug_assertions) { 2 << 20 } else { 512 << 10 };
+
+thread_local! {
+    static IS_IO: Cell<bool> = const { Cell::new(false) };
+}
 
 /// Running threads.
 pub(crate) struct Threads {
@@ -31,6 +36,7 @@ impl Threads {
                 .thread_stack_size(STACK_SIZE)
                 .on_thread_start(|| {
                     signal::block_all();
+                    IS_IO.set(true);
                 })
                 .enable_io()
                 .enable_time()
@@ -51,6 +57,27 @@ impl Threads {
 
     pub(crate) fn dispatcher(&self) -> &Arc<Dispatcher> {
         &self.dispatcher
+    }
+
+    /// Has `job` run on the dispatcher; see [`Threads::soon`].
+    pub(crate) fn dispatch(&self, job: Job) {
+        if self.dispatcher.submit_quietly(job) {
+            let dispatcher = self.dispatcher.clone();
+            self.soon(move || dispatcher.announce());
+        }
+    }
+
+    /// Runs `announce` when this I/O thread has done what it can do without waiting: answers that arrive together then
+    /// cost one wake-up of another thread instead of one each. On any other thread runs it at once.
+    pub(crate) fn soon(&self, announce: impl FnOnce() + Send + 'static) {
+        if !IS_IO.try_with(Cell::get).unwrap_or(false) {
+            return announce();
+        }
+        let announce = OnDrop(Some(announce));
+        self.handle.spawn(async move {
+            let _announce = announce; // also when the runtime ends before this has run
+            tokio::task::yield_now().await;
+        });
     }
 
     /// Permission to register work (a call, a client), until dropped; `None` when the end has begun. Never block with it.
@@ -78,6 +105,16 @@ impl Threads {
             runtime.shutdown_timeout(left);
         }
         self.dispatcher.stop(deadline)
+    }
+}
+
+struct OnDrop<F: FnOnce()>(Option<F>);
+
+impl<F: FnOnce()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        if let Some(run) = self.0.take() {
+            run();
+        }
     }
 }
 

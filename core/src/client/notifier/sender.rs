@@ -18,6 +18,11 @@ pub(super) async fn run(inner: Arc<Inner>) {
             Step::Stop => return,
             Step::Send(id, outgoing) => {
                 under_way.push(send(&inner, id, outgoing));
+                // Begun before the next one is looked for: this request takes the waiting measurements along, and there
+                // is none to be made for them alone.
+                if let Some(Some((id, outcome))) = under_way.next().now_or_never() {
+                    inner.settle(id, outcome);
+                }
                 continue;
             }
             Step::Wait(wake_at) => wake_at,
