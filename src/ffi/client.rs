@@ -207,26 +207,54 @@ fn wait_for<T: Send + 'static>(
     timeout: Duration,
     future: impl Future<Output = T> + Send + 'static,
 ) -> Option<T> {
-    let slot = Arc::new((Mutex::new(None), Condvar::new()));
-    let there = slot.clone();
-    let task = threads.handle().spawn(async move {
-        let outcome = future.await;
-        *lock(&there.0) = Some(outcome);
-        there.1.notify_one();
-    });
+    let slot = Arc::new(Slot { outcome: Mutex::new(Progress::Running), over: Condvar::new() });
+    let owed = OwedOutcome(slot.clone());
+    let task = threads.handle().spawn(async move { owed.set(Progress::Done(future.await)) });
     let deadline = Instant::now().checked_add(timeout);
-    let mut outcome = lock(&slot.0);
-    while outcome.is_none() && !task.is_finished() {
+    let mut outcome = lock(&slot.outcome);
+    while matches!(*outcome, Progress::Running) {
         let left = deadline.map_or(timeout, |deadline| deadline.saturating_duration_since(Instant::now()));
         if left.is_zero() {
             break;
         }
-        // In slices, for the case that the runtime ends and nobody is left to notify.
-        let slice = left.min(Duration::from_millis(50));
-        outcome = slot.1.wait_timeout(outcome, slice).unwrap_or_else(PoisonError::into_inner).0;
+        outcome = slot.over.wait_timeout(outcome, left).unwrap_or_else(PoisonError::into_inner).0;
     }
     task.abort();
-    outcome.take()
+    match std::mem::replace(&mut *outcome, Progress::Dropped) {
+        Progress::Done(outcome) => Some(outcome),
+        Progress::Running | Progress::Dropped => None,
+    }
+}
+
+enum Progress<T> {
+    Running,
+    Done(T),
+    /// The runtime ended.
+    Dropped,
+}
+
+struct Slot<T> {
+    outcome: Mutex<Progress<T>>,
+    over: Condvar,
+}
+
+/// Tells whoever waits, also when the task is dropped.
+struct OwedOutcome<T>(Arc<Slot<T>>);
+
+impl<T> OwedOutcome<T> {
+    fn set(&self, progress: Progress<T>) {
+        let mut outcome = lock(&self.0.outcome);
+        if matches!(*outcome, Progress::Running) {
+            *outcome = progress;
+        }
+        self.0.over.notify_one();
+    }
+}
+
+impl<T> Drop for OwedOutcome<T> {
+    fn drop(&mut self) {
+        self.set(Progress::Dropped);
+    }
 }
 
 fn millis(ms: u32) -> Duration {

@@ -174,15 +174,8 @@ impl Remote {
             return Err(Error::new(ErrorKind::Network, "the client is offline and the call needs the server")
                 .with_retryable(false));
         };
-<<<<<<< HEAD
-        let _turn = inner.limits.turn(deadline).await?;
         let sent = delivery::send(transport, &inner.config, &self.sealed, deadline).await?;
         if self.telemetry.sent() {
-=======
-        let entries = Entries::take(&inner.telemetry);
-        let sent = delivery::send(transport, &inner.config, prepared, &entries.texts, deadline).await?;
-        if entries.sent() {
->>>>>>> edge2
             inner.measured.store(None);
         }
         if let Some(cluster) = sent.cluster() {
