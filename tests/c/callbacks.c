@@ -458,7 +458,7 @@ static void log_ended_by_a_left_behind_thread(void) {
 }
 
 int main(int argc, char **argv) {
-    server_start(&edge, "");
+    server_start(&edge, ",\"timeout\":20000");
     never_inline(argc > 1 ? atoi(argv[1]) : 100);
     results();
     release_comes_last();

@@ -393,7 +393,7 @@ static void cycles(int count) {
 
 int main(int argc, char **argv) {
     int scale = argc > 1 ? atoi(argv[1]) : 200;
-    server_start(&edge, "");
+    server_start(&edge, ",\"timeout\":20000");
     drains();
     refuses_while_draining();
     cancels_what_is_left(0, scale / 4);
