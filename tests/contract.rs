@@ -28,7 +28,16 @@ fn profile_dir() -> PathBuf {
 fn build_dir() -> &'static Path {
     static DIR: OnceLock<PathBuf> = OnceLock::new();
     DIR.get_or_init(|| {
-        let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("contract-{}", std::process::id()));
+        let all = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        for old in std::fs::read_dir(all).expect("directory for tests").flatten() {
+            let name = old.file_name().to_string_lossy().into_owned();
+            if let Some(process) = name.strip_prefix("contract-")
+                && !Path::new("/proc").join(process).exists()
+            {
+                let _ = std::fs::remove_dir_all(old.path());
+            }
+        }
+        let dir = all.join(format!("contract-{}", std::process::id()));
         std::fs::create_dir_all(&dir).expect("directory for programs");
         let library = profile_dir().join("libtarget_sdk.so");
         for name in ["libtarget_sdk.so", "libtarget_sdk.so.0"] {
@@ -217,8 +226,8 @@ fn exactly_once() {
 
 #[test]
 fn exactly_once_while_the_library_stops_and_starts() {
-    for seed in ["1", "2", "3"] {
-        Run { arguments: &["8", "1000", seed, "shutdown"], ..Run::new("exactly_once.c") }.go();
+    for seed in ["1", "2", "3", "4"] {
+        Run { arguments: &["16", "3000", seed, "shutdown"], ..Run::new("exactly_once.c") }.go();
     }
 }
 
@@ -309,4 +318,19 @@ fn descriptors_left_open(report: &str) -> Vec<String> {
         .filter(|pair| pair[0].starts_with("Open ") && !pair[1].contains("inherited from parent"))
         .map(|pair| pair[0].to_owned())
         .collect()
+}
+
+/// The same contract from the archive, with the libraries that a static host must name.
+#[test]
+fn statically_linked() {
+    let program = build_dir().join("null_and_bad_static");
+    let mut command = Command::new("cc");
+    command.arg("-std=c99").args(WARNINGS).arg("-I").arg(root().join("include"));
+    command.arg(root().join("tests/c/null_and_bad.c")).arg("-o").arg(&program);
+    command.arg(profile_dir().join("libtarget_sdk.a")).args(["-pthread", "-ldl", "-lm", "-lgcc_s", "-lc"]);
+    checked(&mut command);
+    let mut command = Command::new(&program);
+    command.arg("1000");
+    let (output, timed_out) = bounded(command, Duration::from_secs(60));
+    assert!(!timed_out && output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }

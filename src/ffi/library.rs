@@ -190,11 +190,15 @@ pub extern "C" fn target_shutdown(timeout_ms: u32) -> target_status {
                 client.end(ErrorKind::Closed, "the library was shut down");
             }
         }
-        // Calls of clients that another thread is destroying right now.
-        for request in library.requests.all() {
-            if Arc::ptr_eq(&request.client().threads, &threads) {
-                request.answer(plain_error(ErrorKind::Closed, "the library was shut down"));
-            }
+        // Calls of clients that another thread is destroying right now; and calls that another thread has just answered,
+        // cancelled or abandoned, and is about to hand to the dispatcher, which therefore must not end yet.
+        let mut left = library.requests.all();
+        left.retain(|request| Arc::ptr_eq(&request.client().threads, &threads));
+        for request in &left {
+            request.answer(plain_error(ErrorKind::Closed, "the library was shut down"));
+        }
+        for request in left {
+            request.settle(deadline);
         }
         if threads.stop(deadline) { Ok(()) } else { Err(TARGET_E_CALLBACK_STUCK) }
     })

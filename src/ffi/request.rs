@@ -44,6 +44,8 @@ pub(crate) struct RequestEntry {
     handle: target_request,
     client: Arc<ClientEntry>,
     state: AtomicU8,
+    /// Whether its end takes the dispatcher.
+    calls_back: bool,
     open: Mutex<Open>,
     done: Condvar,
 }
@@ -68,12 +70,14 @@ impl RequestEntry {
         client.outstanding.enter();
         let made = library().requests.insert(|handle| {
             publish(handle); // before the table has it: a racing close answers whatever it finds there
+            let delivery = delivery();
             Arc::new(RequestEntry {
                 handle,
                 client: client.clone(),
                 state: AtomicU8::new(RUNNING),
+                calls_back: matches!(delivery, Delivery::Callback(_)),
                 open: Mutex::new(Open {
-                    delivery: Some(delivery()),
+                    delivery: Some(delivery),
                     admission: Some(admission),
                     task: None,
                     waited_for: false,
@@ -205,6 +209,22 @@ impl RequestEntry {
         let _ = library().requests.remove(self.handle);
         if waited_for {
             self.done.notify_all(); // a system call, even if nobody listens
+        }
+    }
+
+    /// Waits until the callback and the release of an answered call have run, or `deadline`.
+    pub(crate) fn settle(&self, deadline: Instant) {
+        if !self.calls_back {
+            return;
+        }
+        let mut open = lock(&self.open);
+        open.waited_for = true;
+        while self.state.load(Ordering::Acquire) != DONE {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            open = self.done.wait_timeout(open, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 

@@ -207,6 +207,46 @@ static void refused_is_not_released(void) {
     CHECK_EQ(counter_get(&untouched), 0);
 }
 
+/* ---- abandon ---- */
+
+static counter slow_runs = COUNTER;
+static int slow_over;
+
+static void slow(target_request request, target_result result, void *user_data) {
+    (void)request, (void)result, (void)user_data;
+    counter_add(&slow_runs);
+    sleep_ms(60);
+    ATOMIC_SET(slow_over, 1);
+}
+
+/* What the callback uses may go away when abandon has returned: that waits for a callback that runs. */
+static void abandon_waits_for_the_callback(void) {
+    target_client client = create_client(edge.config);
+    counter gone = COUNTER;
+    target_call call = callback_call(slow, &gone, count_release);
+    target_request request;
+    OK(target_get_offers_ex(client, OFFERS, TARGET_NUL, &call, &request));
+    counter_wait(&slow_runs, 1);
+    OK(target_request_abandon(request));
+    CHECK_EQ(ATOMIC_GET(slow_over), 1);
+    counter_wait(&gone, 1);
+    CHECK_STATUS(target_request_abandon(request), TARGET_E_BAD_HANDLE);
+
+    /* One that has not begun never begins: it is due, behind the slow one. */
+    ATOMIC_SET(slow_over, 0);
+    counter never = COUNTER;
+    OK(target_get_offers_ex(client, "not JSON", TARGET_NUL, &call, NULL));
+    counter_wait(&slow_runs, 2);
+    call = callback_call(count_done, &never, NULL);
+    OK(target_get_offers_ex(client, "not JSON", TARGET_NUL, &call, &request));
+    sleep_ms(10);
+    OK(target_request_abandon(request));
+    counter_wait(&gone, 2);
+    OK(target_client_close(client, 1000, NULL));
+    CHECK_EQ(counter_get(&never), 0);
+    OK(target_client_destroy(client));
+}
+
 /* ---- every export from every callback ---- */
 
 static target_client other; /* a client that the matrix may use */
@@ -418,11 +458,12 @@ static void log_ended_by_a_left_behind_thread(void) {
 }
 
 int main(int argc, char **argv) {
-    server_start(&edge, "");
+    server_start(&edge, ",\"timeout\":20000");
     never_inline(argc > 1 ? atoi(argv[1]) : 100);
     results();
     release_comes_last();
     refused_is_not_released();
+    abandon_waits_for_the_callback();
     everything_from_everywhere();
     OK(target_shutdown(5000));
     if (slowness() == 1) log_ended_by_a_left_behind_thread(); /* for valgrind that thread is a leak, and it is right */

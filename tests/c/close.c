@@ -87,6 +87,36 @@ static void drains(void) {
     ATOMIC_SET(edge.delay_ms, 0);
 }
 
+static void *close_in_time(void *client) {
+    OK(target_client_close(*(target_client *)client, (uint32_t)(5000 * slowness()), NULL));
+    return NULL;
+}
+
+/* Nothing new is taken while it drains; another close waits for the same end. */
+static void refuses_while_draining(void) {
+    ATOMIC_SET(edge.delay_ms, (int)(300 * slowness()));
+    target_client client = online();
+    tally t = empty;
+    submit(client, &t, 3);
+    pthread_t closers[2] = {start_thread(close_in_time, &client), start_thread(close_in_time, &client)};
+    int32_t state = 0;
+    for (int i = 0; i < 100 && state != TARGET_STATE_DRAINING; i++) {
+        sleep_ms(1);
+        OK(target_client_state(client, &state));
+    }
+    CHECK_EQ(state, TARGET_STATE_DRAINING);
+    CHECK_STATUS(target_get_offers(client, OFFERS, count_done, NULL), TARGET_E_CLOSED);
+    CHECK_EQ(counter_get(&t.done), 0);
+    for (int i = 0; i < 2; i++) {
+        join_thread(closers[i]);
+        CHECK_EQ(counter_get(&t.released), 3);
+    }
+    CHECK_EQ(t.ok, 3);
+    refuses_everything(client);
+    OK(target_client_destroy(client));
+    ATOMIC_SET(edge.delay_ms, 0);
+}
+
 /* What does not finish in time is cancelled, within the bound. */
 static void cancels_what_is_left(uint32_t drain_ms, int calls) {
     ATOMIC_SET(edge.mode, SERVER_IS_SILENT);
@@ -363,8 +393,9 @@ static void cycles(int count) {
 
 int main(int argc, char **argv) {
     int scale = argc > 1 ? atoi(argv[1]) : 200;
-    server_start(&edge, "");
+    server_start(&edge, ",\"timeout\":20000");
     drains();
+    refuses_while_draining();
     cancels_what_is_left(0, scale / 4);
     cancels_what_is_left(100, scale / 4);
     gives_up_on_a_stuck_callback();

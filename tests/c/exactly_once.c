@@ -150,7 +150,7 @@ static int stop_shutting_down;
 static void *shut_down_now_and_then(void *unused) {
     (void)unused;
     while (!ATOMIC_GET(stop_shutting_down)) {
-        sleep_ms(20 * slowness());
+        sleep_ms(2 * slowness());
         OK(target_shutdown((uint32_t)(10000 * slowness())));
     }
     return NULL;

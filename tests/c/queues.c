@@ -237,6 +237,11 @@ static void abandoned_is_not_handed_out(void) {
     target_completion completion;
     CHECK_EQ(target_queue_poll(queue, &completion, 1, 30), 0);
     CHECK(!readable(fd_of(queue)));
+    target_request kept;
+    OK(target_get_offers_ex(client, OFFERS, TARGET_NUL, &call, &kept));
+    CHECK_EQ(target_queue_poll(queue, &completion, 1, (int)(5000 * slowness())), 1);
+    CHECK_EQ(completion.request, kept);
+    OK(target_result_free(completion.result));
     CHECK_STATUS(target_request_abandon(request), TARGET_E_BAD_HANDLE);
     OK(target_queue_destroy(queue));
 }

@@ -15,6 +15,8 @@ enum server_mode {
     SERVER_ANSWERS,
     SERVER_IS_SILENT, /* reads the request, never answers */
     SERVER_RESETS,    /* resets the connection as soon as something was read */
+    SERVER_BREAKS_PIPE, /* says "go on" to what it reads, then ends and resets */
+    SERVER_LEAVES,      /* answers, then ends and resets without a word: the next write of the client is a SIGPIPE */
     SERVER_BREAKS_OFF /* sends half of the answer, then closes */
 };
 
@@ -63,7 +65,8 @@ static inline void server_send(server_connection *c, int mode) {
     if (mode == SERVER_BREAKS_OFF) length /= 2;
     c->pending = false;
     ssize_t sent = send(c->fd, answer, (size_t)length, MSG_NOSIGNAL);
-    if (sent != length || mode == SERVER_BREAKS_OFF) server_hang_up(c, false);
+    if (mode == SERVER_LEAVES) shutdown(c->fd, SHUT_WR);
+    if (sent != length || mode == SERVER_BREAKS_OFF || mode == SERVER_LEAVES) server_hang_up(c, mode == SERVER_LEAVES);
 }
 
 /* Looks for a whole request in what was read so far. */
@@ -99,6 +102,13 @@ static inline void server_read(server *s, server_connection *c) {
     }
     int mode = ATOMIC_GET(s->mode);
     if (mode == SERVER_RESETS) {
+        server_hang_up(c, true);
+        return;
+    }
+    if (mode == SERVER_BREAKS_PIPE) {
+        static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
+        (void)!send(c->fd, go_on, sizeof go_on - 1, MSG_NOSIGNAL);
+        shutdown(c->fd, SHUT_WR);
         server_hang_up(c, true);
         return;
     }

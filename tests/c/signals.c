@@ -51,7 +51,7 @@ static void same(const snapshot *before) {
     CHECK(memcmp(&before->core, &after.core, sizeof after.core) == 0);
 }
 
-/* SIGPIPE is fatal here, as it is by default. */
+/* SIGPIPE is fatal here, as it is by default: a write to a connection that the server has reset would end the process. */
 static void resets_during_uploads(int count) {
     target_client client = create_client(edge.config);
     /* As much as a call may say, to a server that takes in little. */
@@ -68,10 +68,10 @@ static void resets_during_uploads(int count) {
     strcpy(end, "}}]}}}");
     int little = 4096;
     CHECK_EQ(setsockopt(edge.listener, SOL_SOCKET, SO_RCVBUF, &little, sizeof little), 0);
-    ATOMIC_SET(edge.mode, SERVER_RESETS);
     target_queue queue;
     OK(target_queue_create(&queue));
     for (int i = 0; i < count; i++) {
+        ATOMIC_SET(edge.mode, i % 2 ? SERVER_RESETS : SERVER_BREAKS_PIPE);
         target_result result = 0;
         target_status status = target_get_offers_sync(client, options, TARGET_NUL, 5000, &result);
         if (status != TARGET_E_CIRCUIT_OPEN) CHECK_STATUS(status, TARGET_E_NETWORK);
@@ -94,6 +94,27 @@ static void resets_during_uploads(int count) {
     ATOMIC_SET(edge.mode, SERVER_ANSWERS);
     free(options);
     OK(target_client_destroy(client));
+}
+
+static void *ask_again_and_again(void *argument) {
+    target_client client = create_client(edge.config);
+    for (int i = 0; i < *(int *)argument * 20; i++) {
+        target_result result = 0;
+        target_status status = target_get_offers_sync(client, OFFERS, TARGET_NUL, 5000, &result);
+        if (status != TARGET_E_NETWORK && status != TARGET_E_CIRCUIT_OPEN) OK(status);
+        OK(target_result_free(result));
+    }
+    OK(target_client_destroy(client));
+    return NULL;
+}
+
+/* A connection is kept and used again at the very moment in which the server lets go of it. */
+static void resets_of_kept_connections(int count) {
+    ATOMIC_SET(edge.mode, SERVER_LEAVES);
+    pthread_t askers[4];
+    for (int i = 0; i < 4; i++) askers[i] = start_thread(ask_again_and_again, &count);
+    for (int i = 0; i < 4; i++) join_thread(askers[i]);
+    ATOMIC_SET(edge.mode, SERVER_ANSWERS);
 }
 
 /* Our threads block every signal that can be blocked, but for faults of their own. */
@@ -168,7 +189,9 @@ int main(int argc, char **argv) {
     server_start(&edge, "");
     take(&before);
     CHECK(before.actions[SIGPIPE].sa_handler == SIG_DFL);
-    resets_during_uploads(argc > 1 ? atoi(argv[1]) : 40);
+    int count = argc > 1 ? atoi(argv[1]) : 40;
+    resets_during_uploads(count);
+    resets_of_kept_connections(count);
     target_client client = create_client(edge.config);
     target_result result;
     OK(target_get_offers_sync(client, OFFERS, TARGET_NUL, 0, &result));
