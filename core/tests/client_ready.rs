@@ -142,6 +142,13 @@ async fn offline_opens_no_socket() {
             assert_eq!((error.kind(), error.retryable()), (ErrorKind::Network, false), "{error}");
             assert!(client.client.refresh_artifact().await.is_err());
             client.client.flush(Duration::from_millis(50)).await;
+            client.client.shut();
+            // `refresh_artifact` failed, as it must.
+            assert_eq!(
+                client.names(),
+                ["clientReady", "artifactDownloadFailed", "draining", "closed"],
+                "it never polled"
+            );
         }
     }
     let nothing = world.client("on-device", json!({"offline": true, "artifactFile": "/nowhere/rules.json"}));
