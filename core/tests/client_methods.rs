@@ -104,7 +104,7 @@ async fn hybrid_asks_the_server_for_what_it_cannot_decide() {
     assert_eq!((&partial["status"], &partial["response"]["status"]), (&json!(206), &json!(206)));
     assert_eq!(partial["meta"]["remoteMboxes"], json!(["newsletter-a4t"]));
     assert_eq!(partial["response"]["execute"]["mboxes"][1], json!({"index": 1, "name": "newsletter-a4t"}));
-    assert_eq!(content(&partial, 0).is_string(), true);
+    assert!(content(&partial, 0).is_string());
 }
 
 #[tokio::test]

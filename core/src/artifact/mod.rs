@@ -288,7 +288,8 @@ impl<T: Send + Sync + 'static> Provider<T> {
             work.load = None;
             std::mem::take(&mut work.tasks)
         };
-        let was_polling = !tasks.is_empty() && self.0.settings.interval.is_some();
+        let polls = self.0.settings.interval.is_some() && self.0.transport.is_some();
+        let was_polling = polls && !tasks.is_empty();
         for task in tasks {
             task.abort();
         }

@@ -8,7 +8,7 @@ use serde_json::Value;
 /// What has to be decided.
 #[derive(Debug, Clone, Copy)]
 pub struct Question<'a> {
-    /// The delivery request: valid, `requestId` and `id.tntId` filled in.
+    /// The delivery request: valid, `requestId` filled in, and `id.tntId` unless there is a `thirdPartyId`.
     pub request: &'a Value,
     /// The client code.
     pub client: &'a str,

@@ -100,6 +100,9 @@ fn client(state: &State, incoming: &Incoming<'_>) -> Result<String, String> {
 }
 
 /// Fills in the request id and the tntId, where the request has none.
+///
+/// A visitor with a thirdPartyId gets no tntId: SDKs decide by the thirdPartyId as long as they know no tntId, and one made
+/// up here would change the visitor's experience.
 fn identify(request: &mut Value, cluster: u32) -> Result<(), Refusal> {
     let Some(request) = request.as_object_mut() else { return Ok(()) };
     if is_blank(request.get("requestId")) {
@@ -111,7 +114,7 @@ fn identify(request: &mut Value, cluster: u32) -> Result<(), Refusal> {
         *id = json!({});
     }
     if let Some(id) = id.as_object_mut()
-        && is_blank(id.get("tntId"))
+        && ["tntId", "thirdPartyId"].iter().all(|key| is_blank(id.get(*key)))
     {
         let tnt_id = format!("{:032x}.{cluster}_0", u128::from_be_bytes(random()?));
         id.insert("tntId".to_owned(), Value::String(tnt_id));

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
-type Stamp = (Option<SystemTime>, u64);
+/// Time, length and identity: the clock of a file system ticks every few milliseconds, and a new version may be as long as
+/// the old one.
+type Stamp = (Option<SystemTime>, u64, u64);
 
 /// The parsed content of a file. A version that cannot be read is reported and the last good one stays.
 pub(crate) struct Watched<T> {
@@ -46,7 +48,17 @@ impl<T> Watched<T> {
 
 fn stamp(path: &PathBuf) -> Result<Stamp, String> {
     let metadata = fs::metadata(path).map_err(|error| error.to_string())?;
-    Ok((metadata.modified().ok(), metadata.len()))
+    Ok((metadata.modified().ok(), metadata.len(), identity(&metadata)))
+}
+
+#[cfg(unix)]
+fn identity(metadata: &fs::Metadata) -> u64 {
+    std::os::unix::fs::MetadataExt::ino(metadata)
+}
+
+#[cfg(not(unix))]
+fn identity(_: &fs::Metadata) -> u64 {
+    0
 }
 
 fn read<T>(path: &PathBuf, parse: fn(&str) -> Result<T, String>) -> Result<T, String> {

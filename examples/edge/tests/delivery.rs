@@ -62,6 +62,8 @@ fn identities_are_kept_or_made() {
     assert!(id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit()), "{id}");
     assert_eq!(made["requestId"].as_str().unwrap().len(), 36);
     assert!(!made["telemetryServerToken"].as_str().unwrap().is_empty());
+    let third = edge.deliver(&request(json!({"id": {"thirdPartyId": "t"}}))).json();
+    assert_eq!(third["id"], json!({"thirdPartyId": "t"}), "decided by it, as an SDK does");
     let again = edge.deliver(&request(json!({}))).json();
     assert_ne!(again["id"]["tntId"], made["id"]["tntId"]);
     assert_ne!(again["requestId"], made["requestId"]);
