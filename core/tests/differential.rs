@@ -54,3 +54,23 @@ fn macros_with_null_values_were_left_in_the_content() {
     assert_eq!(at(options, &["0", "content"]).unwrap().as_str(), Some("null|null|${nope}"));
     assert_eq!(at(options, &["1", "content", "0", "content"]).unwrap().as_str(), Some("null!"));
 }
+
+#[test]
+fn the_request_of_the_envelope_had_another_geo_than_was_given() {
+    for geo in [r#"{}"#, r#"{"ipAddress":"127.0.0.300","city":"Bern"}"#] {
+        let request = format!(
+            r#"{{"id":{{"tntId":"t"}},"context":{{"channel":"web","geo":{geo}}},"execute":{{"mboxes":[{{"name":"m"}}]}}}}"#
+        );
+        let envelope = decided(HTML, &request);
+        assert_eq!(at(&envelope, &["request", "context", "geo"]).map(Json::to_string).as_deref(), Some(geo));
+    }
+}
+
+#[test]
+fn traces_called_polling_halted_that_was_never_wanted() {
+    let envelope =
+        decided(HTML, r#"{"id":{"tntId":"t"},"trace":{"authorizationToken":"a"},"execute":{"mboxes":[{"name":"m"}]}}"#);
+    let artifact = at(&envelope, &["trace", "0", "artifact"]).unwrap();
+    assert_eq!(artifact.get("pollingInterval").and_then(Json::as_f64), Some(0.0));
+    assert_eq!(artifact.get("pollingHalted").unwrap().to_string(), "false");
+}
