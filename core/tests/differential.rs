@@ -74,3 +74,14 @@ fn traces_called_polling_halted_that_was_never_wanted() {
     assert_eq!(artifact.get("pollingInterval").and_then(Json::as_f64), Some(0.0));
     assert_eq!(artifact.get("pollingHalted").unwrap().to_string(), "false");
 }
+
+#[test]
+fn an_empty_audience_manager_blob_was_dropped() {
+    let config = Config::parse(r#"{"client":"acme","organizationId":"O@AdobeOrg"}"#).unwrap();
+    let options = r#"{"request":{"experienceCloud":{"audienceManager":{"locationHint":9,"blob":""}}},
+        "visitorCookie":"MCAAMB-1999999999|fromCookie"}"#;
+    let options = parse_options(options, Purpose::Offers, false).unwrap();
+    let prepared = prepare(options, &config, None, 1_767_571_200_000, &SystemRandom).unwrap();
+    let cloud = prepared.request.get("experienceCloud").unwrap();
+    assert_eq!(cloud.get("audienceManager").unwrap().to_string(), r#"{"locationHint":9,"blob":""}"#);
+}
