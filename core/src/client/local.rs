@@ -57,7 +57,7 @@ pub(super) fn attempt<'a>(
     if method == DecisioningMethod::Hybrid && !rules.remote_dependency(&prepared.request).is_empty() {
         return Local::NotHere(prepared);
     }
-    match geo {
+    let looked_up = match geo {
         None => {
             let asked = prepared.request.get("context").and_then(|context| context.get("geo"));
             match needs_geo_lookup(rules, asked) {
@@ -65,14 +65,17 @@ pub(super) fn attempt<'a>(
                 Some(IpToLookUp::Unknown) => return Local::LookUp(None),
                 None => {}
             }
-            place(&mut prepared.request, None);
+            None
         }
-        Some(answer) => place(&mut prepared.request, answer.as_ref()),
-    }
+        Some(answer) => answer.as_ref(),
+    };
+    // The envelope has the request as it would have been sent: without what was found out for the decision.
+    let request = prepared.body(&[]);
+    place(&mut prepared.request, looked_up);
     let trace = TraceSource {
         artifact_location: &snapshot.location,
         polling_interval: inner.config.polling_interval.map_or(0, |interval| interval.as_millis() as u64),
-        polling_halted: inner.config.polling_interval.is_none(),
+        polling_halted: false, // what halts it is the end of the client
         retrieval_count: snapshot.retrieval_count,
         last_retrieved_ms: Some(snapshot.retrieved_ms),
     };
@@ -89,7 +92,7 @@ pub(super) fn attempt<'a>(
             trace,
         },
     );
-    let envelope = envelope(inner, &prepared, &decision);
+    let envelope = envelope(inner, &prepared, &request, &decision);
     follow_up(inner, prepared, decision, accepted);
     Local::Decided(envelope)
 }
@@ -129,7 +132,7 @@ pub(super) async fn look_up(inner: &Inner, ip: Option<&str>, deadline: tokio::ti
     }
 }
 
-fn envelope(inner: &Inner, prepared: &Prepared<'_>, decision: &Decision) -> String {
+fn envelope(inner: &Inner, prepared: &Prepared<'_>, request: &str, decision: &Decision) -> String {
     let joined = |texts: &[String]| {
         let mut list = RawList::new();
         texts.iter().for_each(|text| list.push(text));
@@ -139,7 +142,7 @@ fn envelope(inner: &Inner, prepared: &Prepared<'_>, decision: &Decision) -> Stri
     prepared.visitor.write_state(&mut visitor_state, &inner.config.organization_id);
     envelope::write(&envelope::Parts {
         status: decision.status,
-        request: &prepared.body(&[]),
+        request,
         response: &decision.response,
         session_id: &prepared.session_id,
         tnt_id: decision.tnt_id.as_deref(),

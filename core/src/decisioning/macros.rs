@@ -41,7 +41,12 @@ fn replace(text: &str, word: &str, with: &str) -> String {
     out
 }
 
-/// A value as it is put into content: as `String(value)` in JavaScript. Null is no value.
+/// A value as it is put into content: as `String(value)` in JavaScript, which makes a text of null too.
+pub(crate) fn replacement<'v>(value: &'v Json<'_>) -> Cow<'v, str> {
+    text(value).unwrap_or(Cow::Borrowed("null"))
+}
+
+/// A value as text. Null is no value.
 pub(crate) fn text<'v>(value: &'v Json<'_>) -> Option<Cow<'v, str>> {
     match value {
         Json::Null => None,

@@ -106,10 +106,31 @@ fn lower<'a>(text: &'a str) -> Value<'a> {
     }
 }
 
+/// The text whose lower-case form is called `name`. `find` gives the place of a parameter, and its text if it is one.
+///
+/// Lower-case forms are made in the order of the parameters: of `user` and `user_lc` in this order, the lower-case
+/// form of the first replaces the second before that one's own form `user_lc_lc` is made.
+fn lower_case<'a>(name: &str, find: impl Fn(&str) -> Option<(usize, Option<&'a str>)>) -> Option<&'a str> {
+    let mut name = name.strip_suffix(LOWER)?;
+    let (mut at, text) = find(name)?;
+    let mut text = text?;
+    while let Some(base) = name.strip_suffix(LOWER) {
+        match find(base) {
+            Some((before, Some(replacing))) if before < at => (name, at, text) = (base, before, replacing),
+            _ => break,
+        }
+    }
+    Some(text)
+}
+
 fn in_object<'a>(object: &'a Object<'a>, path: &str) -> Value<'a> {
     let (name, rest) = split(path);
     // The derived lower-case text hides a parameter that happens to have its name.
-    if let Some(Json::String(text)) = name.strip_suffix(LOWER).and_then(|base| object.get(base)) {
+    let text_of = |name: &str| {
+        let at = object.iter().position(|(key, _)| key == name)?;
+        Some((at, object.get(name).and_then(Json::as_str)))
+    };
+    if let Some(text) = lower_case(name, text_of) {
         return rest_of(lower(text), rest);
     }
     match object.get(name) {
@@ -137,7 +158,13 @@ fn rest_of<'a>(value: Value<'a>, rest: Option<&str>) -> Value<'a> {
 fn in_branch<'a>(branch: &Branch<'a>, path: &str) -> Value<'a> {
     let (name, rest) = split(path);
     let find = |name: &str| branch.iter().find(|(known, _)| *known == name).map(|(_, node)| node);
-    if let Some(Node::Leaf(Json::String(text))) = name.strip_suffix(LOWER).and_then(find) {
+    let text_of = |name: &str| {
+        branch.iter().position(|(known, _)| *known == name).map(|at| match branch.get(at) {
+            Some((_, Node::Leaf(value))) => (at, value.as_str()),
+            _ => (at, None),
+        })
+    };
+    if let Some(text) = lower_case(name, text_of) {
         return rest_of(lower(text), rest);
     }
     match (find(name), rest) {
@@ -153,8 +180,12 @@ type Entries<'a> = Vec<(Cow<'a, str>, Value<'a>)>;
 /// The entries and, after them, the lower-case form of each text.
 fn with_lower_case<'a>(mut entries: Entries<'a>) -> Value<'a> {
     for at in 0..entries.len() {
-        let Some((key, Value::String(Text::Borrowed(text)))) = entries.get(at) else { continue };
-        let (key, value) = (format!("{key}{LOWER}"), lower(text));
+        let Some((key, Value::String(text))) = entries.get(at) else { continue };
+        let value = match text {
+            Text::Borrowed(text) => lower(text),
+            Text::Shared(text) => Value::from(text.to_lowercase()), // made just now: see `lower_case`
+        };
+        let key = format!("{key}{LOWER}");
         match entries.iter_mut().find(|(known, _)| *known == key) {
             Some((_, place)) => *place = value,
             None => entries.push((Cow::Owned(key), value)),
@@ -227,6 +258,14 @@ mod tests {
             (r#"{"foo":"Bar"}"#, "foo.length", "3"),
             (r#"{"foo":"Bar"}"#, "foo_lc.0", r#""b""#),
             (r#"{"foo":"Bar","foo_lc":"other"}"#, "foo_lc", r#""bar""#),
+            // what the reference makes of names that look derived, in the order of the parameters
+            (r#"{"foo":"Bar","foo_lc":"Other"}"#, "foo_lc_lc", r#""bar""#),
+            (r#"{"foo_lc":"Other","foo":"Bar"}"#, "foo_lc_lc", r#""other""#),
+            (r#"{"foo_lc":"Other","foo":"Bar"}"#, "foo_lc", r#""bar""#),
+            (r#"{"foo":1,"foo_lc":"Other"}"#, "foo_lc_lc", r#""other""#),
+            (r#"{"x.y":1,"foo":"Bar","foo_lc":"Other"}"#, "foo_lc_lc", r#""bar""#),
+            (r#"{"a":{"foo":"Bar","foo_lc":"Other"}}"#, "a", r#"{"foo":"Bar","foo_lc":"bar","foo_lc_lc":"bar"}"#),
+            (r#"{"a":{"foo":"ÄB","foo_lc":"Other"}}"#, "a", r#"{"foo":"ÄB","foo_lc":"äb","foo_lc_lc":"äb"}"#),
             (r#"{"foo":7}"#, "foo_lc", "undefined"),
             (r#"{"foo":null}"#, "foo", "null"),
             (r#"{"foo":null}"#, "foo.bar", "undefined"),

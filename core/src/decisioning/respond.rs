@@ -73,13 +73,13 @@ impl Target<'_> {
     /// Appends the escaped value of a macro that the rule itself could not fill.
     fn fill(&self, rule: &Rule, key: &str, out: &mut String) -> bool {
         let parameters = self.item.get("parameters");
-        let own = || self.item.get(key).and_then(macros::text);
+        let own = || self.item.get(key).map(macros::replacement);
         let value = match self.name.filter(|_| key == "name") {
             Some(name) => Some(Cow::Borrowed(name)),
             None => own(),
         };
         let value = value
-            .or_else(|| parameters.and_then(|parameters| parameters.get(key)).and_then(macros::text))
+            .or_else(|| parameters.and_then(|parameters| parameters.get(key)).map(macros::replacement))
             .or_else(|| rule.location_name().filter(|_| key == "name").map(Cow::Borrowed));
         match value {
             Some(value) => {

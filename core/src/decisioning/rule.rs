@@ -388,7 +388,7 @@ fn template(content: &str, meta: Option<&Object<'_>>, pool: &mut Pool, holes: &m
         done = place.end;
         let key = macros::key(name);
         let start = pool.mark();
-        match meta.and_then(|meta| meta.get(&key)).and_then(macros::text) {
+        match meta.and_then(|meta| meta.get(&key)).map(macros::replacement) {
             Some(value) => json::write_escaped(&mut pool.0, &value),
             None => {
                 json::write_escaped(&mut pool.0, piece(place));

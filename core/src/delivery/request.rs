@@ -433,7 +433,8 @@ fn experience_cloud<'a>(
     let mut audience_manager = Object::new();
     let location_hint = theirs.remove("locationHint").or(location_hint.map(Json::from));
     push_some(&mut audience_manager, "locationHint", location_hint);
-    push_text(&mut audience_manager, &mut theirs, "blob", blob.map(Cow::Owned));
+    let blob = theirs.remove("blob").or(blob.map(Json::from));
+    push_some(&mut audience_manager, "blob", blob);
     push_rest(&mut audience_manager, theirs);
 
     let mut out = Object::with_capacity(2 + given.len());
