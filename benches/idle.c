@@ -5,7 +5,6 @@
  * with the client in KiB (all resident pages, and those of them that are its own rather than pages of the library file), its
  * threads, and how often those threads woke during the sleep. OPTIONS.json of `-` makes no call.
  */
-#define _GNU_SOURCE
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>

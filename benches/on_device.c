@@ -6,7 +6,6 @@
  * Each thread makes DECISIONS decisions in each of ROUNDS rounds, after a tenth of that to warm up. Prints one line of JSON:
  * for each round the microseconds per decision, by the clock and by processor time of one thread, and the last envelope.
  */
-#define _GNU_SOURCE
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -28,6 +28,8 @@ const client = TargetClient.create({
   artifactPayload: read(artifactFile),
   pollingInterval: 0,
   telemetryEnabled: false,
+  serverDomain: "127.0.0.1:9",
+  targetLocationHint: "28", // otherwise it asks the server for one before it is ready
   logger: { debug() {}, error: console.error },
   fetchApi: () => { throw new Error("a decision went to the network"); },
   events: {

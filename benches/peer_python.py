@@ -46,6 +46,8 @@ def main():
             "artifact_payload": artifact,
             "polling_interval": 0,
             "telemetry_enabled": False,
+            "server_domain": "127.0.0.1:9",
+            "target_location_hint": "28",  # otherwise it asks the server for one before it is ready
             "events": {"client_ready": lambda _event: ready.set()},
         }
     )

@@ -21,10 +21,11 @@ REQUEST = {
 }
 
 
-def _rule(mbox, activity, experience, padding):
+def _rule(mbox, activity, experience, padding, by_page):
     """One experience of an A/B activity for an audience of browser, page and parameter."""
     low, high = experience * 50, experience * 50 + 50
     name = "AB"[experience]
+    page = [{"in": ["shop", {"var": "page.path_lc"}]}, {"==": ["example.com", {"var": "page.domain"}]}]
     return {
         "ruleKey": f"{activity}-{experience}",
         "activityId": activity,
@@ -47,13 +48,7 @@ def _rule(mbox, activity, experience, padding):
         "condition": {
             "and": [
                 {"and": [{"<": [low, {"var": "allocation"}]}, {">=": [high, {"var": "allocation"}]}]},
-                {
-                    "and": [
-                        {"==": ["chrome", {"var": "user.browserType"}]},
-                        {"in": ["shop", {"var": "page.path_lc"}]},
-                        {"==": ["example.com", {"var": "page.domain"}]},
-                    ]
-                },
+                {"and": [{"==": ["chrome", {"var": "user.browserType"}]}, *(page if by_page else [])]},
                 {"or": [{"==": ["gold", {"var": "mbox.tier_lc"}]}, {"==": ["silver", {"var": "mbox.tier_lc"}]}]},
             ]
         },
@@ -71,8 +66,11 @@ def _rule(mbox, activity, experience, padding):
     }
 
 
-def artifact(activities, padding=0):
-    """An artifact with one A/B activity for `MBOX` and `activities` others, each for an mbox of its own."""
+def artifact(activities, padding=0, by_page=True):
+    """An artifact with one A/B activity for `MBOX` and `activities` others, each for an mbox of its own.
+
+    `by_page`: whether its audience is chosen by the page's URL too.
+    """
     names = [MBOX] + [f"mbox-{n}" for n in range(activities)]
     return {
         "version": "1.0.0",
@@ -86,7 +84,7 @@ def artifact(activities, padding=0):
         "meta": {"clientCode": "acme", "environment": "production"},
         "rules": {
             "mboxes": {
-                name: [_rule(name, 100_000 + n, experience, padding) for experience in (0, 1)]
+                name: [_rule(name, 100_000 + n, experience, padding, by_page) for experience in (0, 1)]
                 for n, name in enumerate(names)
             },
             "views": {},
