@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::Inner;
 use super::events::EventWriter;
 use super::notifier::Origin;
+use super::{Inner, State};
 use crate::artifact::GeoAnswer;
 use crate::config::DecisioningMethod;
 use crate::decisioning::{Decision, Input, IpToLookUp, TraceSource, decide, needs_geo_lookup, valid_geo};
@@ -46,7 +46,8 @@ pub(super) fn attempt<'a>(
     let Some(snapshot) = snapshot.as_ref().and_then(|guard| guard.as_ref()) else {
         return match (method, inner.config.maximum_wait_ready) {
             (DecisioningMethod::Hybrid, _) => Local::NotHere(prepared),
-            (_, Some(longest)) if inner.artifact.is_some() && !waited => Local::WaitForArtifact(longest),
+            // Once the first load has failed there is nothing to wait for: polling may bring an artifact in minutes.
+            (_, Some(longest)) if inner.life.state() == State::Starting && !waited => Local::WaitForArtifact(longest),
             _ => Local::Impossible(Error::new(
                 ErrorKind::NotReady,
                 "Unable to fulfill request; decisioning engine not ready.",
