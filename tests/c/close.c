@@ -358,6 +358,41 @@ static void gives_up_on_shutdown(void) {
     OK(target_shutdown(5000));
 }
 
+static void *start_and_stop(void *rounds) {
+    for (int i = 0; i < *(int *)rounds; i++) {
+        OK(target_init("{}", NULL));
+        target_client client = 0;
+        target_status status = target_client_create(edge.config, TARGET_NUL, NULL, &client, NULL);
+        if (status != TARGET_OK) {
+            CHECK_STATUS(status, TARGET_E_CLOSED); /* while another thread shuts down */
+            continue;
+        }
+        tally t = empty;
+        target_call call = callback_call(tally_done, &t, tally_release);
+        status = target_get_offers_ex(client, OFFERS, TARGET_NUL, &call, NULL);
+        int accepted = status == TARGET_OK;
+        if (!accepted) CHECK_STATUS(status, TARGET_E_CLOSED);
+        target_result result;
+        status = target_get_offers_sync(client, OFFERS, TARGET_NUL, 0, &result);
+        if (status != TARGET_OK) CHECK_STATUS(status, TARGET_E_CLOSED);
+        OK(target_result_free(result));
+        if (i % 3 == 0) OK(target_shutdown((uint32_t)(5000 * slowness())));
+        OK(target_client_close(client, 1000, NULL));
+        CHECK_EQ(counter_get(&t.done), accepted);
+        CHECK_EQ(counter_get(&t.released), accepted);
+        OK(target_client_destroy(client));
+    }
+    return NULL;
+}
+
+static void everybody_starts_and_stops(int rounds) {
+    pthread_t workers[16];
+    for (int i = 0; i < 16; i++) workers[i] = start_thread(start_and_stop, &rounds);
+    for (int i = 0; i < 16; i++) join_thread(workers[i]);
+    OK(target_shutdown(5000));
+    CHECK(threads_fall_to(2));
+}
+
 static void cycles(int count) {
     int fds = 0;
     CHECK(threads_fall_to(2));
@@ -404,6 +439,7 @@ int main(int argc, char **argv) {
     hooks_are_released_once();
     shutdown_and_again();
     if (slowness() == 1) gives_up_on_shutdown(); /* for valgrind the thread left behind is a leak, and it is right */
+    everybody_starts_and_stops(scale / 8);
     cycles(scale);
     server_stop(&edge);
     CHECK(threads_fall_to(1));
