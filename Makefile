@@ -40,6 +40,12 @@ lint: ## check format and lints
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 
+bench: ## measure everything beside Adobe's SDKs and print one table
+	@python3 tools/bench/run.py
+
+differential: ## compare thousands of decisions with Adobe's Node SDK
+	@sh tools/differential/run.sh
+
 clean: ## remove what was built
 	$(CARGO) clean
 	$(MAKE) -s -C examples/c clean

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::Url;
@@ -23,6 +24,8 @@ use crate::config::TransportConfig;
 use crate::error::{Error, ErrorKind, Phase, Result};
 
 const REDIRECTS: u32 = 3;
+/// A deadline shorter than this says what the caller is willing to wait, not that the host is down.
+const FAIR_CHANCE: Duration = Duration::from_secs(1);
 /// Hosts that are remembered before the idle ones are forgotten.
 const HOSTS: usize = 256;
 
@@ -199,7 +202,7 @@ impl Inner {
         retries: u32,
         stale_retried: bool,
         request: &Request,
-    ) -> Option<std::time::Duration> {
+    ) -> Option<Duration> {
         if retries >= request.max_retries {
             return None;
         }
@@ -207,7 +210,7 @@ impl Inner {
         let wait = match failure.retry {
             Retry::No => return None,
             Retry::Stale if stale_retried => return None,
-            Retry::Stale => std::time::Duration::ZERO,
+            Retry::Stale => Duration::ZERO,
             Retry::Safe | Retry::Asked(None) => pause,
             Retry::Asked(Some(asked)) => asked + pause,
         };
@@ -246,7 +249,9 @@ impl Inner {
     fn admit<'a>(&'a self, health: &'a Mutex<Health>, host: &'a str, deadline: Instant) -> Option<Ticket<'a>> {
         match lock(health).breaker.admit(Instant::now()) {
             Admission::Refused => None,
-            admission => Some(Ticket { inner: self, health, host, admission, deadline, settled: false }),
+            admission => {
+                Some(Ticket { inner: self, health, host, admission, began: Instant::now(), deadline, settled: false })
+            }
         }
     }
 }
@@ -261,6 +266,7 @@ struct Ticket<'a> {
     health: &'a Mutex<Health>,
     host: &'a str,
     admission: Admission,
+    began: Instant,
     deadline: Instant,
     settled: bool,
 }
@@ -285,8 +291,10 @@ impl Drop for Ticket<'_> {
         if self.settled {
             return;
         }
-        // Dropped in flight: by the deadline, which is a failure of the host, or by a cancel, which is not.
-        if Instant::now() >= self.deadline {
+        // Dropped in flight: by the deadline, which is a failure of the host if it had a fair chance, or by a cancel,
+        // which is none.
+        let now = Instant::now();
+        if now >= self.deadline && now - self.began >= FAIR_CHANCE {
             self.record(true);
         } else {
             lock(self.health).breaker.abandon(Instant::now(), self.admission);
