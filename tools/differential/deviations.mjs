@@ -10,9 +10,32 @@ const list = value => (Array.isArray(value) ? value.filter(Boolean) : []);
 const views = subject => list(request(subject).prefetch?.views);
 const items = asked => ["prefetch", "execute"].flatMap(mode => [...list(asked[mode]?.mboxes), ...list(asked[mode]?.views), asked[mode]?.pageLoad])
   .filter(item => item && typeof item === "object");
-const rulesSpeakOf = (subject, pattern) => pattern.test(JSON.stringify(subject.artifact?.rules ?? ""));
-/** What follows from which rules match. */
-const isDecision = path => /^\/(notifications|envelope\/(response\/(execute|prefetch)|responseTokens|trace))(\/|$)/.test(path);
+/** The rules that are evaluated for an item of a request. */
+function rulesFor({ artifact }, kind, item) {
+  const { mboxes = {}, views: viewRules = {} } = artifact?.rules ?? {};
+  if (kind === "views") return item.name ? viewRules[item.name] : viewRules;
+  return mboxes[kind === "pageLoad" ? artifact?.globalMbox ?? "target-global-mbox" : item.name];
+}
+
+/**
+ * Recognises what follows from which rules match for the items that `concerns` picks, if their rules have a variable like
+ * `variable`: what is given for items of that kind, and what is told of all items.
+ */
+function decisionsOf(subject, concerns, variable) {
+  const places = [];
+  for (const mode of ["execute", "prefetch"]) {
+    for (const kind of ["mboxes", "views", "pageLoad"]) {
+      const asked = request(subject)[mode]?.[kind];
+      const concerned = [asked].flat().filter(item => item && typeof item === "object" && concerns(item));
+      if (concerned.some(item => variable.test(JSON.stringify(rulesFor(subject, kind, item)) ?? ""))) {
+        places.push(`/envelope/response/${mode}/${kind}`, "/envelope/responseTokens", "/envelope/trace");
+        if (mode === "execute") places.push("/notifications");
+      }
+    }
+  }
+  return path => places.some(place => path === place || path.startsWith(`${place}/`));
+}
+const WHOLE = '"var":\\[?""';
 /** The two places where a request is seen. */
 const requests = theirs => [theirs.request, theirs.envelope?.request].filter(Boolean);
 const failed = (theirs, pattern) => pattern.test(theirs.error?.message ?? "");
@@ -66,7 +89,7 @@ export const DEVIATIONS = [
   {
     name: "mobile-channel",
     reference: "differences.md N-1, Part 3 no. 1: the channel mobile is kept",
-    applies: tagged("mobile"),
+    applies: subject => request(subject).context?.channel === "mobile",
     adjust(theirs) {
       for (const { context } of requests(theirs)) context.channel = "mobile";
     },
@@ -74,7 +97,7 @@ export const DEVIATIONS = [
   {
     name: "own-sdid",
     reference: "differences.md N-37, Part 3 no. 2: a well-formed supplemental data id of the caller is kept",
-    applies: tagged("own-sdid"),
+    applies: subject => tagged("own-sdid")(subject) && request(subject).experienceCloud?.analytics?.supplementalDataId !== undefined,
     adjust(theirs, subject) {
       for (const { experienceCloud } of requests(theirs)) {
         experienceCloud.analytics.supplementalDataId = request(subject).experienceCloud.analytics.supplementalDataId;
@@ -116,7 +139,7 @@ export const DEVIATIONS = [
   {
     name: "unnamed-among-named-views",
     reference: "differences.md N-12: an unnamed view stands for all views, whatever else is asked for",
-    applies: tagged("mixed-views"),
+    applies: subject => views(subject).some(view => view.name) && views(subject).some(view => !view.name) && subject.artifact !== undefined,
     adjust(theirs, subject) {
       const { remoteViews = [], localViews = [] } = subject.artifact;
       const wanted = [...names(request(subject), "views"), ...remoteViews];
@@ -196,22 +219,25 @@ export const DEVIATIONS = [
   {
     name: "dotted-conflict",
     reference: "differences.md N-6, O-24: of two parameters for one place the first stays",
-    applies: subject => tagged("dotted-conflict")(subject) && rulesSpeakOf(subject, /"mbox|"var":\[?""/),
+    applies: tagged("dotted-conflict"),
     explains: ({ path }, subject) =>
-      (failed(subject.theirs, /^Cannot create property 'b' on string 'Leaf'$/) && wholeAnswer(path)) || isDecision(path),
+      (failed(subject.theirs, /^Cannot create property 'b' on string 'Leaf'$/) && wholeAnswer(path)) ||
+      /\/context\/mbox\/a(_lc)?$/.test(path) ||
+      decisionsOf(subject, item => item.parameters?.a === "Leaf", new RegExp(`"mbox"|"mbox\\.a|${WHOLE}`))(path),
   },
   {
     name: "item-referring-url",
     reference: "differences.md N-32, Part 3 no. 6: an item with its own address has its own referring URL",
     applies: tagged("item-address"),
-    explains: ({ path }, subject) => /\/context\/referring\/\w+$/.test(path) || (isDecision(path) && rulesSpeakOf(subject, /referring|"var":\[?""/)),
+    explains: ({ path }, subject) => /\/context\/referring\/\w+$/.test(path) ||
+      decisionsOf(subject, item => item.address && item.address.url !== item.address.referringUrl, new RegExp(`"referring|${WHOLE}`))(path),
   },
   {
     name: "misread-url",
     reference: "differences.md N-31, ondevice.md 5.1: www as a label, @ after the host, host:port, [v6]",
     applies: tagged("misread-url"),
     explains: ({ path }, subject) => /\/context\/(page|referring)\/\w+$/.test(path) || /\/request\/host$/.test(path) ||
-      (isDecision(path) && rulesSpeakOf(subject, /"page|"referring|"var":\[?""/)),
+      decisionsOf(subject, () => true, new RegExp(`"page|"referring|${WHOLE}`))(path),
   },
   {
     name: "upper-case-macro",

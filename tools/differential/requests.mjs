@@ -132,7 +132,7 @@ export function context(random, tags) {
   }
   if (random.chance(0.75)) made.userAgent = random.pick(USER_AGENTS);
   if (random.chance(0.75)) made.address = address(random, tags);
-  if (random.chance(0.12)) made.clientHints = random.pick(HINTS);
+  if (random.chance(0.12)) made.clientHints = { ...random.pick(HINTS) };
   if (random.chance(0.35)) made.geo = geo(random);
   if (random.chance(0.93)) made.timeOffsetInMinutes = random.pick([0, 60, -480]);
   if (random.chance(0.05)) made.browser = { host: "example.com", language: "de" };
