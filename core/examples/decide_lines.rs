@@ -24,7 +24,7 @@ use target_sdk_core::client::{Call, Client, Operation};
 use target_sdk_core::config::Config;
 use target_sdk_core::decisioning::{Input, Ruleset, TraceSource, decide, valid_geo};
 use target_sdk_core::delivery::options::Purpose;
-use target_sdk_core::delivery::{Sent, endpoint, parse_options, prepare, response};
+use target_sdk_core::delivery::{Sent, endpoint, parse_options, prepare, response, seal};
 use target_sdk_core::env::{Clock, Environment, Random};
 use target_sdk_core::envelope::RawList;
 use target_sdk_core::error::Error;
@@ -237,24 +237,23 @@ impl Answerer {
         let config = Config::parse(config)?;
         let options = parse_options(options, purpose, config.strict)?;
         let prepared = prepare(options, &config, None, now_ms, &*self.random)?;
-        let request = prepared.body(&[]);
-        let url = endpoint::url(&config, prepared.cluster.as_deref(), &prepared.session_id);
+        let sealed = seal(prepared, &config, &[]);
         let delivered = response::read(200, answer.map_or("{}", RawValue::get).as_bytes().to_vec())?;
         let sent = Sent {
+            sealed: &sealed,
             delivered,
-            request: request.clone(),
             attempts: 1,
             execution: Duration::ZERO,
             parsing: Duration::ZERO,
             timing: Timing::default(),
         };
         let none = RawList::new();
-        let envelope = sent.envelope(&prepared, &config, now_ms, &none, &none);
+        let envelope = sent.envelope(now_ms, &none, &none);
         json::parse(&envelope, &json::Limits::REMOTE)?;
         let mut out = String::from("\"url\":");
-        write_str(&mut out, &url);
+        write_str(&mut out, &sealed.url);
         out.push_str(",\"headers\":{");
-        for (at, (name, value)) in endpoint::headers(&prepared.request_id).iter().enumerate() {
+        for (at, (name, value)) in endpoint::headers(&sealed.request_id).iter().enumerate() {
             if at > 0 {
                 out.push(',');
             }
@@ -263,7 +262,7 @@ impl Answerer {
             write_str(&mut out, value);
         }
         out.push_str("},\"request\":");
-        out.push_str(&request);
+        out.push_str(&sealed.body);
         out.push_str(",\"envelope\":");
         out.push_str(&envelope);
         Ok(out)

@@ -370,6 +370,21 @@ async fn a_host_that_keeps_failing_is_left_alone_and_found_again() {
 }
 
 #[tokio::test]
+async fn impatient_calls_say_nothing_about_the_host() {
+    let server = Server::start(|_, mut stream| async move {
+        read_request(&mut stream).await;
+        until_closed(&mut stream).await;
+    })
+    .await;
+    let transport = transport();
+    for _ in 0..30 {
+        let error = transport.send(within(5, post(server.url()))).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Timeout);
+    }
+    assert_eq!(transport.stats().breaker_opens, 0);
+}
+
+#[tokio::test]
 async fn retries_stop_when_their_budget_is_spent() {
     const NOW: &str = "HTTP/1.1 429 Too Many Requests\r\ncontent-length: 0\r\n\r\n";
     let (server, served) = Server::answering(&[NOW]).await;
