@@ -19,21 +19,25 @@ function rulesFor({ artifact }, kind, item) {
 
 /**
  * Recognises what follows from which rules match for the items that `concerns` picks, if their rules have a variable like
- * `variable`: what is given for items of that kind, and what is told of all items.
+ * `variable`: what is given for items of that kind, and what is told of all items. Traces
+ * of a mode contain what came before.
  */
 function decisionsOf(subject, concerns, variable) {
   const places = [];
+  const modes = new Set();
   for (const mode of ["execute", "prefetch"]) {
     for (const kind of ["mboxes", "views", "pageLoad"]) {
       const asked = request(subject)[mode]?.[kind];
       const concerned = [asked].flat().filter(item => item && typeof item === "object" && concerns(item));
       if (concerned.some(item => variable.test(JSON.stringify(rulesFor(subject, kind, item)) ?? ""))) {
         places.push(`/envelope/response/${mode}/${kind}`, "/envelope/responseTokens", "/envelope/trace");
+        modes.add(mode);
         if (mode === "execute") places.push("/notifications");
       }
     }
   }
-  return path => places.some(place => path === place || path.startsWith(`${place}/`));
+  return path => places.some(place => path === place || path.startsWith(`${place}/`)) ||
+    (path.includes("/trace/") && modes.has(path.split("/")[3]));
 }
 const WHOLE = '"var":\\[?""';
 /** The two places where a request is seen. */
