@@ -44,7 +44,12 @@ pub fn url(config: &Config, cluster: Option<&str>, session_id: &str) -> String {
 /// The headers of a delivery call. The transport adds those that are its business: host, length, encodings.
 pub fn headers(request_id: &str) -> Vec<(&'static str, String)> {
     // ids that are not plain text are escaped: a header could not carry them
-    let request_id = utf8_percent_encode(request_id, percent_encoding::CONTROLS).to_string();
+    let is_plain = request_id.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic());
+    let request_id = if is_plain {
+        request_id.to_owned()
+    } else {
+        utf8_percent_encode(request_id, percent_encoding::CONTROLS).to_string()
+    };
     vec![
         ("content-type", "application/json".to_owned()),
         ("accept", "application/json".to_owned()),

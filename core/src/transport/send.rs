@@ -36,6 +36,8 @@ pub(super) struct Inner {
     /// By purpose and host.
     health: [Mutex<HashMap<String, Arc<Mutex<Health>>>>; 3],
     counters: Counters,
+    /// The URL of the last delivery, without its query: the next one nearly always differs in nothing else.
+    delivery_url: Mutex<Option<(String, Url)>>,
 }
 
 #[derive(Default)]
@@ -62,6 +64,7 @@ impl Inner {
             geo_lane: Semaphore::new(32),
             health: Default::default(),
             counters: Counters::default(),
+            delivery_url: Mutex::default(),
         })
     }
 
@@ -83,7 +86,10 @@ impl Inner {
     pub(super) async fn send(&self, request: Request) -> Result<Response> {
         let began = Instant::now();
         count(&self.counters.requests, 1);
-        let url = checked_url(&request.url)?;
+        let url = match request.purpose {
+            Purpose::Delivery => self.delivery_url(&request.url)?,
+            Purpose::Artifact | Purpose::Geo => checked_url(&request.url)?,
+        };
         let probe = Probe::new();
         let run = Arc::clone(&probe).watch(self.run(&request, &url, &probe, began));
         // Boxed: reqwest's future is large and would be copied into every caller's.
@@ -223,6 +229,27 @@ impl Inner {
             return None;
         }
         Some(wait)
+    }
+
+    /// [`checked_url`], which parses host and path only when they change.
+    fn delivery_url(&self, text: &str) -> Result<Url> {
+        let Some((base, query)) = text.split_once('?') else { return checked_url(text) };
+        let mut last = lock(&self.delivery_url);
+        if let Some((known, url)) = &*last
+            && known == base
+            && query.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#')
+        {
+            let mut url = url.clone();
+            drop(last);
+            url.set_query(Some(query));
+            return Ok(url);
+        }
+        let url = checked_url(text)?;
+        let mut without_query = url.clone();
+        without_query.set_query(None);
+        without_query.set_fragment(None);
+        *last = Some((base.to_owned(), without_query));
+        Ok(url)
     }
 
     fn health(&self, purpose: Purpose, host: &str) -> Arc<Mutex<Health>> {
@@ -403,6 +430,24 @@ mod tests {
         assert!(redirected(&from, "/r", REDIRECTS + 1).is_err());
         let plain = Url::parse("http://assets.example/r").unwrap();
         assert!(redirected(&plain, "https://assets.example/r", 1).is_ok());
+    }
+
+    #[test]
+    fn delivery_urls_are_the_same_from_memory() {
+        let inner =
+            Inner::new(&crate::config::Config::parse(r#"{"client":"c","organizationId":"o"}"#).unwrap().transport)
+                .unwrap();
+        for text in [
+            "https://a.example/rest/v1/delivery?imsOrgId=1%40AdobeOrg&sessionId=s1",
+            "https://a.example/rest/v1/delivery?imsOrgId=1%40AdobeOrg&sessionId=s2'\"<>",
+            "https://b.example:8443/rest/v1/delivery?sessionId=s3",
+            "https://b.example:8443/rest/v1/delivery?sessionId=s4#fragment",
+            "https://b.example:8443/rest/v1/delivery?",
+            "https://b.example:8443/rest/v1/delivery",
+        ] {
+            assert_eq!(inner.delivery_url(text).unwrap(), Url::parse(text).unwrap());
+        }
+        assert!(inner.delivery_url("https://b.example:8443/rest/v1/delivery?a\r\nb").is_err());
     }
 
     #[test]
