@@ -56,9 +56,9 @@ class Table:
 
 
 def number(value):
-    if abs(value) >= 1000:
+    if isinstance(value, int) or abs(value) >= 1000:
         return f"{value:,.0f}"
-    return f"{value:.3g}"
+    return f"{value:.2f}" if abs(value) < 10 else f"{value:.1f}"
 
 
 def run(command, **options):
@@ -249,6 +249,7 @@ def main():
     only = arguments.only.split(",")
     SCRATCH.mkdir(parents=True, exist_ok=True)
     programs = build()
+    load = [os.getloadavg()[0]]
     table = Table()
     with Nginx(SCRATCH / "nginx") as nginx:
         server = f"127.0.0.1:{nginx.port}"
@@ -266,10 +267,13 @@ def main():
             delivery(table, arguments.rounds, server, programs["bare_reqwest"])
         if "idle" in only:
             size_and_idle(table, server)
+    load.append(os.getloadavg()[0])
     print(table.text())
     date = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d")
-    write("results.json", {"date": date, "processors": os.cpu_count(), "rows": table.rows})
-    print(f"\nas JSON: {SCRATCH / 'results.json'}")
+    write("results.json", {"date": date, "processors": os.cpu_count(), "loadAverage": load, "rows": table.rows})
+    # Above the number of processors, others had the machine too: times by the clock then say little.
+    print(f"\n{date}, {os.cpu_count()} processors, load average {load[0]:.1f} before and {load[1]:.1f} after")
+    print(f"as JSON: {SCRATCH / 'results.json'}")
     if arguments.strict and any(row["met"] is False for row in table.rows):
         sys.exit(1)
 
