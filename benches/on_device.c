@@ -24,7 +24,7 @@ static pthread_barrier_t start;
 
 struct worker {
     pthread_t thread;
-    double processor_us;
+    double started, ended, processor_us;
     char *envelope;
 };
 
@@ -71,12 +71,14 @@ static void decide(char **keep)
 static void *work(void *argument)
 {
     struct worker *worker = argument;
-    double started;
+    double processor;
     pthread_barrier_wait(&start);
-    started = clock_us(CLOCK_THREAD_CPUTIME_ID);
+    worker->started = clock_us(CLOCK_MONOTONIC);
+    processor = clock_us(CLOCK_THREAD_CPUTIME_ID);
     for (long i = 0; i < decisions; i++)
         decide(NULL);
-    worker->processor_us = clock_us(CLOCK_THREAD_CPUTIME_ID) - started;
+    worker->processor_us = clock_us(CLOCK_THREAD_CPUTIME_ID) - processor;
+    worker->ended = clock_us(CLOCK_MONOTONIC);
     decide(&worker->envelope);
     return NULL;
 }
@@ -114,19 +116,21 @@ int main(int argc, char **argv)
     by_clock = calloc((size_t)rounds, sizeof *by_clock);
     by_processor = calloc((size_t)rounds, sizeof *by_processor);
     for (long round = 0; round < rounds; round++) {
-        double started;
-        pthread_barrier_init(&start, NULL, (unsigned)threads + 1);
+        double started = 0, ended = 0;
+        pthread_barrier_init(&start, NULL, (unsigned)threads);
         for (long i = 0; i < threads; i++) {
             free(workers[i].envelope);
             pthread_create(&workers[i].thread, NULL, work, &workers[i]);
         }
-        pthread_barrier_wait(&start);
-        started = clock_us(CLOCK_MONOTONIC);
         for (long i = 0; i < threads; i++) {
             pthread_join(workers[i].thread, NULL);
+            if (i == 0 || workers[i].started < started)
+                started = workers[i].started;
+            if (workers[i].ended > ended)
+                ended = workers[i].ended;
             by_processor[round] += workers[i].processor_us / (double)(decisions * threads);
         }
-        by_clock[round] = (clock_us(CLOCK_MONOTONIC) - started) / (double)(decisions * threads);
+        by_clock[round] = (ended - started) / (double)(decisions * threads);
         pthread_barrier_destroy(&start);
     }
 
