@@ -128,7 +128,8 @@
 #define TARGET_KIND_EVENT 1
 
 /**
- * A log record, `{"level":2,"target":"…","message":"…"}`; `tag` and `request` are 0.
+ * A log record, `{"ts":1700000000000,"level":2,"target":"…","message":"…"}`, with `"dropped":n` when n records before it were
+ * lost; `tag` and `request` are 0.
  */
 #define TARGET_KIND_LOG 2
 

@@ -123,10 +123,6 @@ impl Outstanding {
         }
     }
 
-    fn count(&self) -> u64 {
-        self.count.load(Ordering::Acquire) as u64
-    }
-
     /// Waits for zero; false if that is not reached by `deadline`.
     fn wait(&self, deadline: Instant) -> bool {
         let mut guard = lock(&self.lock);
@@ -161,7 +157,9 @@ enum Style {
 
 impl Hooks {
     fn emit(self: &Arc<Self>, event: Event) {
-        match lock(&self.style).clone() {
+        // Held until the event is handed over: after `retire` none may follow.
+        let style = lock(&self.style);
+        match style.clone() {
             Style::Off => {}
             Style::Queue(entry, tag) => {
                 queue::push(&entry, Item::Event { tag, result: ResultEntry::document(event.json) })
@@ -411,6 +409,7 @@ pub extern "C" fn target_client_wait_ready(client: target_client, timeout_ms: u3
         }
         let core = entry.core.clone();
         wait_for(&entry.threads, millis(timeout_ms), async move { core.ready().await })
+            .or_else(|| entry.core.readiness())
             .ok_or(TARGET_E_TIMEOUT)?
             .map_err(|error| status::of(error.kind()))
     })
@@ -538,23 +537,31 @@ pub unsafe extern "C" fn target_client_close(
             return Err(TARGET_E_WOULD_DEADLOCK);
         }
         let drain_until = Instant::now().checked_add(millis(drain_ms)).unwrap_or_else(Instant::now);
+        let (delivered, dropped) = entry.core.notified();
         entry.core.begin_close();
         entry.threads.settle(); // calls that were admitted just before are counted now
-        let in_flight = entry.outstanding.count();
+        let in_flight = library()
+            .requests
+            .all()
+            .iter()
+            .filter(|request| Arc::ptr_eq(request.client(), &entry) && request.is_in_flight())
+            .count() as u64;
         entry.outstanding.wait(drain_until);
         let left = drain_until.saturating_duration_since(Instant::now());
-        let flushed = flush(&entry, left).unwrap_or_default();
+        let _ = flush(&entry, left); // what it did is in the counts below
         let cancelled = entry.end(ErrorKind::Cancelled, "the client was closed before the call was answered");
         let quiet = entry.outstanding.wait(drain_until + CLOSE_GRACE);
         if !quiet {
             entry.silenced.store(true, Ordering::Release);
         }
         if report.is_wanted() {
+            // All notifications have an outcome now.
+            let (delivered_by_now, dropped_by_now) = entry.core.notified();
             let json = format!(
                 r#"{{"completed":{},"cancelled":{cancelled},"delivered":{},"dropped":{}}}"#,
                 in_flight.saturating_sub(cancelled),
-                flushed.delivered,
-                flushed.dropped + flushed.pending
+                delivered_by_now - delivered,
+                dropped_by_now - dropped
             );
             report.set(ResultEntry::document(json).publish()?);
         }

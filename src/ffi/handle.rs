@@ -35,6 +35,8 @@ pub(crate) struct Library {
     pub(crate) results: Table<ResultEntry>,
     pub(crate) init: Mutex<Option<InitOptions>>,
     threads: Mutex<Option<Arc<Threads>>>,
+    /// Threads that a shutdown has not seen end yet.
+    pub(crate) ending: Mutex<Vec<Arc<Threads>>>,
 }
 
 static LIBRARY: PerProcess<Library> = PerProcess::new();
@@ -48,6 +50,7 @@ pub(crate) fn library() -> &'static Library {
         results: Table::new(4, epoch),
         init: Mutex::new(None),
         threads: Mutex::new(None),
+        ending: Mutex::new(Vec::new()),
     })
 }
 

@@ -183,7 +183,13 @@ pub extern "C" fn target_shutdown(timeout_ms: u32) -> target_status {
         let deadline = Instant::now() + Duration::from_millis(u64::from(timeout_ms));
         let threads = library.take_threads();
         *lock(&library.init) = None;
-        let Some(threads) = threads else { return Ok(()) };
+        let Some(threads) = threads else {
+            // Another shutdown may still be at it, or have given up on a callback.
+            let ending = lock(&library.ending).clone();
+            let over = ending.iter().filter(|threads| threads.stop(deadline)).count();
+            return if over == ending.len() { Ok(()) } else { Err(TARGET_E_CALLBACK_STUCK) };
+        };
+        lock(&library.ending).push(threads.clone());
         threads.begin_end();
         for client in library.clients.all() {
             if Arc::ptr_eq(&client.threads, &threads) {
@@ -200,7 +206,11 @@ pub extern "C" fn target_shutdown(timeout_ms: u32) -> target_status {
         for request in left {
             request.settle(deadline);
         }
-        if threads.stop(deadline) { Ok(()) } else { Err(TARGET_E_CALLBACK_STUCK) }
+        if !threads.stop(deadline) {
+            return Err(TARGET_E_CALLBACK_STUCK);
+        }
+        lock(&library.ending).retain(|other| !Arc::ptr_eq(other, &threads));
+        Ok(())
     })
 }
 
@@ -318,6 +328,10 @@ pub unsafe extern "C" fn target_visitor_cookie_name(
     guard::status(|| {
         // SAFETY: contract of this function.
         let needed = unsafe { text::optional_out(needed, 0) };
+        if !buf.is_null() && cap > 0 {
+            // SAFETY: room for at least one byte.
+            unsafe { buf.write(0) };
+        }
         // SAFETY: contract of this function.
         let organization_id = unsafe { text::copy(organization_id, TARGET_NUL) }?;
         if organization_id.is_empty() {

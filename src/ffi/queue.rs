@@ -17,7 +17,8 @@ use super::text;
 pub const TARGET_KIND_CALL: i32 = 0;
 /// An event of a client; `tag` is the one of its `target_client_hooks`, `request` is 0.
 pub const TARGET_KIND_EVENT: i32 = 1;
-/// A log record, `{"level":2,"target":"…","message":"…"}`; `tag` and `request` are 0.
+/// A log record, `{"ts":1700000000000,"level":2,"target":"…","message":"…"}`, with `"dropped":n` when n records before it were
+/// lost; `tag` and `request` are 0.
 pub const TARGET_KIND_LOG: i32 = 2;
 
 /// Something that a queue hands out.
@@ -167,16 +168,16 @@ pub unsafe extern "C" fn target_queue_poll(
         let mut count = 0;
         loop {
             let left = until.map(|until| until.saturating_duration_since(Instant::now()));
-            if !entry.items.take(&mut items, max, left) {
+            let Some(woken) = entry.items.take(&mut items, max, left) else {
                 return TARGET_E_BAD_HANDLE; // destroyed meanwhile
-            }
+            };
             let only_unwanted = !items.is_empty();
             for completion in items.drain(..).filter_map(Item::complete) {
                 // SAFETY: fewer than `max` have been written, and the host vouched for that many.
                 unsafe { out.add(count).write(completion) };
                 count += 1;
             }
-            if count > 0 || !only_unwanted {
+            if count > 0 || !only_unwanted || woken {
                 return count as i32;
             }
         }

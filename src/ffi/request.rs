@@ -17,6 +17,7 @@ use target_sdk_core::error::{Error, ErrorKind};
 use tokio::task::AbortHandle;
 
 use crate::runtime::dispatcher::{self, Host};
+use crate::runtime::fork;
 use crate::runtime::lock;
 
 use super::callback::Done;
@@ -130,6 +131,15 @@ impl RequestEntry {
         self.handle
     }
 
+    /// Whether the host has not heard of the outcome yet.
+    pub(crate) fn is_in_flight(&self) -> bool {
+        match self.state.load(Ordering::Acquire) {
+            RUNNING => true,
+            ANSWERED | DELIVERING => self.calls_back,
+            _ => false,
+        }
+    }
+
     pub(crate) fn client(&self) -> &Arc<ClientEntry> {
         &self.client
     }
@@ -152,13 +162,13 @@ impl RequestEntry {
                 self.client.threads.dispatch(Box::new(move |host| entry.deliver(done, result, host)));
             }
             Some(Delivery::Queue(queue, tag)) => {
-                // From here on the host's own time counts, not the client's: `close` does not wait for a poll.
-                self.client.outstanding.leave();
                 match queue.items.push_quietly(Item::Call { request: self.clone(), tag, result }) {
                     Ok(true) => self.client.threads.soon(move || queue.items.announce()),
                     Ok(false) => {}
                     Err(_unwanted) => self.finish(), // the host has destroyed the queue
                 }
+                // From here on the host's own time counts, not the client's: `close` does not wait for a poll.
+                self.client.outstanding.leave();
             }
             Some(Delivery::Waiter(waiter)) => {
                 waiter.set(result);
@@ -179,7 +189,13 @@ impl RequestEntry {
             if self.client.may_call_back() {
                 // Without a handle for the result the host still gets its call: 0 is a handle it can ask, in vain.
                 let handle = result.publish().unwrap_or(0);
+                let epoch = fork::epoch();
                 done.call(self.handle, handle);
+                if fork::epoch() != epoch {
+                    // A child, forked in the callback: the parent releases and finishes.
+                    std::mem::forget(done);
+                    return;
+                }
                 let _ = result::free(handle);
             }
             drop(done); // releases

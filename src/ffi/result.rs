@@ -187,7 +187,8 @@ pub unsafe extern "C" fn target_result_get(
         let json = json?;
         // SAFETY: contract of this function.
         let pointer = unsafe { text::copy(json_pointer, TARGET_NUL) }?;
-        if !(pointer.is_empty() || pointer.starts_with('/')) {
+        let escapes = pointer.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
+        if !escapes || !(pointer.is_empty() || pointer.starts_with('/')) {
             return Err(TARGET_E_INVALID_ARG);
         }
         let name = format!("json {pointer}");

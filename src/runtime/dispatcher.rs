@@ -103,12 +103,20 @@ impl Dispatcher {
     }
 
     fn run(&self) {
+        let epoch = fork::epoch();
         let mut batch = Vec::with_capacity(BATCH);
-        'all: while self.jobs.take(&mut batch, BATCH, None) {
-            for message in batch.drain(..) {
+        'all: while self.jobs.take(&mut batch, BATCH, None).is_some() {
+            let mut messages = std::mem::take(&mut batch).into_iter();
+            while let Some(message) = messages.next() {
                 match message {
                     Message::Run(job) => run(job),
                     Message::Stop => break 'all,
+                }
+                if fork::epoch() != epoch {
+                    // A child, forked in that callback: nothing of the parent's may run or be released here. The child's
+                    // only thread ends.
+                    std::mem::forget(messages);
+                    return;
                 }
             }
         }

@@ -91,8 +91,8 @@ impl<T> Queue<T> {
     }
 
     /// Moves up to `max` items into `out`. Waits until there is one, the queue is woken or closed, or `timeout` has
-    /// passed (`None`: no limit). Returns false once the queue is closed and empty.
-    pub(crate) fn take(&self, out: &mut Vec<T>, max: usize, timeout: Option<Duration>) -> bool {
+    /// passed (`None`: no limit). Returns whether the queue was woken; `None` once it is closed and empty.
+    pub(crate) fn take(&self, out: &mut Vec<T>, max: usize, timeout: Option<Duration>) -> Option<bool> {
         let mut state = lock(&self.state);
         // A deadline that the clock cannot express is no deadline.
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
@@ -116,9 +116,10 @@ impl<T> Queue<T> {
         }
         let count = max.min(state.items.len());
         out.extend(state.items.drain(..count));
-        state.woken = false;
+        let woken = std::mem::take(&mut state.woken);
         self.tell(&mut state); // there may be more than this consumer could take
-        !(state.closed && state.items.is_empty() && out.is_empty())
+        let over = state.closed && state.items.is_empty() && out.is_empty();
+        (!over).then_some(woken)
     }
 
     /// Makes one waiting (or the next) `take` return at once.
@@ -221,7 +222,7 @@ mod tests {
                 .map(|_| {
                     scope.spawn(|| {
                         let mut out = Vec::new();
-                        while queue.take(&mut out, 7, None) {
+                        while queue.take(&mut out, 7, None).is_some() {
                             count.fetch_add(out.len() as u64, Ordering::Relaxed);
                             sum.fetch_add(out.drain(..).sum::<u64>(), Ordering::Relaxed);
                         }
@@ -280,13 +281,13 @@ mod tests {
     fn waits_are_bounded() {
         let queue = Queue::<u8>::new();
         let started = Instant::now();
-        assert!(queue.take(&mut Vec::new(), 1, Some(Duration::from_millis(30))));
+        assert_eq!(queue.take(&mut Vec::new(), 1, Some(Duration::from_millis(30))), Some(false));
         assert!(started.elapsed() >= Duration::from_millis(30));
         std::thread::scope(|scope| {
             let waiting = scope.spawn(|| queue.take(&mut Vec::new(), 1, Some(Duration::MAX)));
             std::thread::sleep(Duration::from_millis(10));
             queue.wake();
-            assert!(waiting.join().unwrap());
+            assert_eq!(waiting.join().unwrap(), Some(true));
         });
     }
 }

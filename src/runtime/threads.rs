@@ -1,6 +1,6 @@
 //! The threads of the library: tokio's workers and the dispatcher. Made when first needed, shared by all clients.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::io;
 use std::sync::{Arc, Mutex, RwLock, RwLockReadGuard};
 use std::time::{Duration, Instant};
@@ -13,19 +13,8 @@ use super::{lock, read, signal, write};
 /// Stack of each thread. Unoptimised builds need more.
 pub(crate) const STACK_SIZE: usize = if cfg!(debug_assertions) { 2 << 20 } else { 512 << 10 };
 
-/// What an I/O thread does before it waits for something to happen.
-type Announcement = Box<dyn FnOnce()>;
-
 thread_local! {
-    /// On I/O threads only.
-    static ANNOUNCEMENTS: RefCell<Option<Vec<Announcement>>> = const { RefCell::new(None) };
-}
-
-fn announce() {
-    let due = ANNOUNCEMENTS.try_with(|list| list.borrow_mut().as_mut().map(std::mem::take));
-    for announcement in due.ok().flatten().unwrap_or_default() {
-        announcement();
-    }
+    static IS_IO: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Running threads.
@@ -47,10 +36,8 @@ impl Threads {
                 .thread_stack_size(STACK_SIZE)
                 .on_thread_start(|| {
                     signal::block_all();
-                    ANNOUNCEMENTS.set(Some(Vec::new()));
+                    IS_IO.set(true);
                 })
-                .on_thread_park(announce)
-                .on_thread_stop(announce)
                 .enable_io()
                 .enable_time()
                 .build()
@@ -82,18 +69,15 @@ impl Threads {
 
     /// Runs `announce` when this I/O thread has done what it can do without waiting: answers that arrive together then
     /// cost one wake-up of another thread instead of one each. On any other thread runs it at once.
-    pub(crate) fn soon(&self, announce: impl FnOnce() + 'static) {
-        let mut announce = Some(announce);
-        let _ = ANNOUNCEMENTS.try_with(|list| {
-            if let Some(list) = list.borrow_mut().as_mut()
-                && let Some(announce) = announce.take()
-            {
-                list.push(Box::new(announce));
-            }
-        });
-        if let Some(announce) = announce {
-            announce();
+    pub(crate) fn soon(&self, announce: impl FnOnce() + Send + 'static) {
+        if !IS_IO.try_with(Cell::get).unwrap_or(false) {
+            return announce();
         }
+        let announce = OnDrop(Some(announce));
+        self.handle.spawn(async move {
+            let _announce = announce; // also when the runtime ends before this has run
+            tokio::task::yield_now().await;
+        });
     }
 
     /// Permission to register work (a call, a client), until dropped; `None` when the end has begun. Never block with it.
@@ -120,7 +104,18 @@ impl Threads {
             let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(50));
             runtime.shutdown_timeout(left);
         }
-        self.dispatcher.stop(deadline)
+        // An idle dispatcher needs a moment to say so, also when the I/O threads have used up the time.
+        self.dispatcher.stop(deadline.max(Instant::now() + Duration::from_millis(50)))
+    }
+}
+
+struct OnDrop<F: FnOnce()>(Option<F>);
+
+impl<F: FnOnce()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        if let Some(run) = self.0.take() {
+            run();
+        }
     }
 }
 

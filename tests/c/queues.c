@@ -237,6 +237,12 @@ static void abandoned_is_not_handed_out(void) {
     target_completion completion;
     CHECK_EQ(target_queue_poll(queue, &completion, 1, 30), 0);
     CHECK(!readable(fd_of(queue)));
+    /* A wake-up is not lost among them. */
+    OK(target_get_offers_ex(client, OFFERS, TARGET_NUL, &call, &request));
+    CHECK(becomes_readable(fd_of(queue)));
+    OK(target_request_abandon(request));
+    OK(target_queue_wake(queue));
+    CHECK_EQ(target_queue_poll(queue, &completion, 1, -1), 0);
     target_request kept;
     OK(target_get_offers_ex(client, OFFERS, TARGET_NUL, &call, &kept));
     CHECK_EQ(target_queue_poll(queue, &completion, 1, (int)(5000 * slowness())), 1);

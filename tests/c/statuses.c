@@ -83,7 +83,8 @@ static void names(void) {
     CHECK_STATUS(target_visitor_cookie_name("1234@AdobeOrg", NULL, 0, &needed), TARGET_E_INVALID_ARG);
     CHECK_EQ(needed, sizeof "AMCV_1234@AdobeOrg");
     CHECK_STATUS(target_visitor_cookie_name("1234@AdobeOrg", buffer, needed - 1, &needed), TARGET_E_INVALID_ARG);
-    CHECK_EQ(buffer[0], 'x'); /* nothing, rather than a part */
+    CHECK_EQ(buffer[0], '\0'); /* cleared, rather than a part */
+    CHECK_EQ(buffer[1], 'x');
     OK(target_visitor_cookie_name("1234@AdobeOrg", buffer, needed, &needed));
     CHECK(strcmp(buffer, "AMCV_1234@AdobeOrg") == 0);
     CHECK_EQ(buffer[needed], 'x');

@@ -98,25 +98,29 @@ impl<T: Send + Sync + 'static> Inner<T> {
                 Loaded::Artifact { .. } => work.downloads += 1,
             }
         }
-        let parsing = match loaded {
+        match loaded {
             Loaded::NotModified => {
                 self.emit("artifactNotModified", &members);
-                None
+                self.tell(&Download { execution: began.elapsed(), parsing: None, timing });
             }
             Loaded::Artifact { rules, text, etag, geo, parsing } => {
                 members.push_str(",\"artifactPayload\":");
                 members.push_str(&text);
                 self.emit("artifactDownloadSucceeded", &members);
                 self.emit("geoLocationUpdated", &format!(",\"geoContext\":{geo}"));
+                // Told before the rules are in use: the measurement of the download comes before those of decisions.
+                self.tell(&Download { execution: began.elapsed(), parsing: Some(parsing), timing });
                 self.publish(rules, Arc::clone(&text), location.clone(), etag);
                 self.keep(text).await;
-                Some(parsing)
             }
-        };
-        if let Some(hook) = self.hook.get() {
-            hook(&Download { execution: began.elapsed(), parsing, timing });
         }
         Ok(())
+    }
+
+    fn tell(&self, download: &Download) {
+        if let Some(hook) = self.hook.get() {
+            hook(download);
+        }
     }
 
     async fn download(&self) -> Result<(Loaded<T>, Timing)> {

@@ -3,9 +3,9 @@
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use super::call::Remote;
+use super::call::{Remote, Telemetry};
 use super::notifier::{Notifier, Outgoing, PendingTelemetry, SendLetter, Settings};
-use super::{Inner, Provider};
+use super::{Inner, Provider, State};
 use crate::delivery::options::Purpose;
 use crate::delivery::{parse_options, prepare};
 use crate::error::{Error, ErrorKind, Result};
@@ -76,8 +76,9 @@ async fn learn_cluster(client: Weak<Inner>) {
     for _ in 0..PINGS {
         let Some(inner) = client.upgrade() else { return };
         let ping = tokio::select! {
-            outcome = send(&inner, r#"{"request":{"context":{"channel":"web"}}}"#) => outcome,
+            biased;
             () = inner.life.closed() => return,
+            outcome = send(&inner, r#"{"request":{"context":{"channel":"web"}}}"#, Telemetry::None) => outcome,
         };
         match ping {
             Ok(()) => return,
@@ -104,12 +105,14 @@ fn start_notifier(inner: &Arc<Inner>) {
                 "attempt {} to send {} notifications", outgoing.attempt, outgoing.letter.notifications.len()
             );
             if outgoing.letter.origin.is_some() {
-                return send(&inner, &outgoing.letter.options_json()).await;
+                // What is sent while the client closes is the last: its own measurement would have nobody to take it along.
+                let telemetry = if inner.life.state() == State::Draining { Telemetry::Carry } else { Telemetry::Full };
+                return send(&inner, &outgoing.letter.options_json(), telemetry).await;
             }
             // Nothing but measurements: in the name of the call that was the first of them.
             let measured = inner.measured.swap(None);
             let options = measured.as_deref().cloned().unwrap_or_else(|| outgoing.letter.options_json());
-            let sent = send(&inner, &options).await;
+            let sent = send(&inner, &options, Telemetry::Carry).await;
             if sent.is_err() && inner.measured.load().is_none() {
                 inner.measured.store(measured);
             }
@@ -126,7 +129,7 @@ fn start_notifier(inner: &Arc<Inner>) {
 }
 
 /// Sends a request of the client's own, within the client's timeout.
-async fn send(inner: &Arc<Inner>, options: &str) -> Result<()> {
+async fn send(inner: &Arc<Inner>, options: &str, telemetry: Telemetry) -> Result<()> {
     let hint = inner.sticky_hint.load_full();
     let prepared = prepare(
         parse_options(options, Purpose::Offers, false)?,
@@ -135,7 +138,7 @@ async fn send(inner: &Arc<Inner>, options: &str) -> Result<()> {
         inner.environment.clock.now_ms(),
         &*inner.environment.random,
     )?;
-    let remote = Remote::new(inner, prepared, false);
+    let remote = Remote::own(inner, prepared, telemetry);
     let deadline = tokio::time::Instant::from(Instant::now() + inner.config.timeout);
     remote.run(inner, deadline).await.map(drop)
 }

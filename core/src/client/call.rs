@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use tokio::time::Instant as Deadline;
 
+use super::events::EventWriter;
 use super::local::{self, Local};
 use super::stats::Kind;
 use super::{Answer, Call, Inner, Operation};
@@ -151,22 +152,52 @@ async fn unless_closed<T>(inner: &Inner, work: impl Future<Output = Result<T>>) 
     }
 }
 
+/// What a request of the client's own has to do with telemetry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Telemetry {
+    /// Takes the waiting measurements along and is measured itself.
+    Full,
+    /// Takes them along; another measurement would only wait in vain.
+    Carry,
+    None,
+}
+
 /// A call for the Delivery API.
 pub(super) struct Remote {
     sealed: Sealed,
     telemetry: Entries,
+    /// Whether the call itself is worth a measurement.
+    is_measured: bool,
     /// What only the server can decide, if there are rules that tell.
     remote: RemoteDependency,
     wants_attributes: bool,
 }
 
 impl Remote {
-    /// Takes the waiting telemetry along.
-    pub(super) fn new(inner: &Arc<Inner>, prepared: Prepared<'_>, wants_attributes: bool) -> Remote {
+    /// A request of the client's own.
+    pub(super) fn own(inner: &Arc<Inner>, prepared: Prepared<'_>, telemetry: Telemetry) -> Remote {
+        let texts = if telemetry == Telemetry::None { Vec::new() } else { inner.telemetry.take() };
+        Remote {
+            sealed: seal(prepared, &inner.config, &texts),
+            telemetry: Entries { texts, client: inner.clone() },
+            is_measured: telemetry == Telemetry::Full,
+            remote: RemoteDependency::default(),
+            wants_attributes: false,
+        }
+    }
+
+    /// A call of the host. Takes the waiting telemetry along.
+    fn new(inner: &Arc<Inner>, prepared: Prepared<'_>, wants_attributes: bool) -> Remote {
         let rules = inner.artifact.as_ref().and_then(|artifact| artifact.current());
         let remote = rules.map(|rules| rules.rules.remote_dependency(&prepared.request)).unwrap_or_default();
         let telemetry = Entries { texts: inner.telemetry.take(), client: inner.clone() };
-        Remote { sealed: seal(prepared, &inner.config, &telemetry.texts), telemetry, remote, wants_attributes }
+        Remote {
+            sealed: seal(prepared, &inner.config, &telemetry.texts),
+            telemetry,
+            is_measured: true,
+            remote,
+            wants_attributes,
+        }
     }
 
     pub(super) async fn run(mut self, inner: &Inner, deadline: Deadline) -> Result<Answer> {
@@ -174,7 +205,10 @@ impl Remote {
             return Err(Error::new(ErrorKind::Network, "the client is offline and the call needs the server")
                 .with_retryable(false));
         };
-        let sent = delivery::send(transport, &inner.config, &self.sealed, deadline).await?;
+        let sent = delivery::send(transport, &inner.config, &self.sealed, deadline).await.inspect_err(|error| {
+            let event = EventWriter::new("requestFailed").text("requestId", &self.sealed.request_id).error(error);
+            inner.events.emit(event.finish());
+        })?;
         if self.telemetry.sent() {
             inner.measured.store(None);
         }
@@ -182,7 +216,7 @@ impl Remote {
             inner.stick_to(cluster);
         }
         let now_ms = inner.environment.clock.now_ms();
-        if inner.telemetry.is_enabled() {
+        if self.is_measured && inner.telemetry.is_enabled() {
             inner.telemetry.push(sent.telemetry_entry(now_ms));
         }
         let (mboxes, views) = (RawList::of_texts(&self.remote.mboxes), RawList::of_texts(&self.remote.views));

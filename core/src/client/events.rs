@@ -22,7 +22,6 @@ impl EventWriter {
     }
 
     /// Adds a text.
-    #[cfg(test)]
     pub(crate) fn text(mut self, key: &str, value: &str) -> EventWriter {
         self.key(key);
         write_str(&mut self.json, value);

@@ -48,10 +48,7 @@ pub(super) fn attempt<'a>(
             (DecisioningMethod::Hybrid, _) => Local::NotHere(prepared),
             // Once the first load has failed there is nothing to wait for: polling may bring an artifact in minutes.
             (_, Some(longest)) if inner.life.state() == State::Starting && !waited => Local::WaitForArtifact(longest),
-            _ => Local::Impossible(Error::new(
-                ErrorKind::NotReady,
-                "Unable to fulfill request; decisioning engine not ready.",
-            )),
+            _ => Local::Impossible(not_ready(inner)),
         };
     };
     let rules = &snapshot.rules;
@@ -96,6 +93,17 @@ pub(super) fn attempt<'a>(
     let envelope = envelope(inner, &prepared, &request, &decision);
     follow_up(inner, prepared, decision, accepted);
     Local::Decided(envelope)
+}
+
+/// Why there are no rules to decide with.
+fn not_ready(inner: &Inner) -> Error {
+    const MESSAGE: &str = "Unable to fulfill request; decisioning engine not ready.";
+    match inner.artifact.as_ref().and_then(|artifact| artifact.status().error) {
+        // The server has none for this client, or one that cannot be used: that is not a matter of time.
+        Some(error) if !error.retryable() => error,
+        Some(error) => Error::new(ErrorKind::NotReady, format!("{MESSAGE} {}", error.message())),
+        None => Error::new(ErrorKind::NotReady, MESSAGE),
+    }
 }
 
 /// Puts the visitor's place into the request: what the request says, checked, and over it what was looked up.

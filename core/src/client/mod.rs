@@ -238,6 +238,11 @@ impl Client {
         }
     }
 
+    /// Notifications of decisions that the server acknowledged, and that were given up, since the start.
+    pub fn notified(&self) -> (u64, u64) {
+        self.0.notifier.get().map_or((0, 0), Notifier::outcomes)
+    }
+
     /// Refuses new calls from now on. Those in flight go on; what is queued is sent without delay.
     pub fn begin_close(&self) {
         let inner = &self.0;

@@ -290,7 +290,8 @@ impl Pool {
 
 fn property_tokens(rule: &Object<'_>) -> Result<Box<[Box<str>]>, Bad> {
     let tokens = array_member(rule, "propertyTokens")?;
-    Ok(tokens.iter().filter_map(Json::as_str).map(Box::from).collect())
+    // A token of another type is none that a request can have; left out, it would open the rule to everybody.
+    Ok(tokens.iter().map(|token| token.as_str().map_or_else(|| token.to_string().into(), Box::from)).collect())
 }
 
 fn metrics(consequence: Option<&Object<'_>>, pool: &mut Pool) -> Result<Vec<Metric>, Bad> {

@@ -275,6 +275,12 @@ impl Notifier {
         }
     }
 
+    /// Notifications acknowledged, and given up.
+    pub(crate) fn outcomes(&self) -> (u64, u64) {
+        let counters = self.inner.lock().counters;
+        (counters.delivered, counters.dropped)
+    }
+
     /// `{"queued":…,"queuedBytes":…,"accepted":…,"delivered":…,"dropped":…,"refused":…,"requests":…,"retries":…}`, where
     /// accepted = delivered + dropped + queued.
     pub(crate) fn json(&self) -> String {
