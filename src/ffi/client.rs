@@ -100,6 +100,9 @@ impl ClientEntry {
     }
 }
 
+/// Calls in flight from which on answers share wake-ups. With fewer, the host waits for each one.
+const BUSY: usize = 8;
+
 /// Counts what must be over before a client is closed.
 #[derive(Default)]
 pub(crate) struct Outstanding {
@@ -113,6 +116,11 @@ pub(crate) struct Outstanding {
 impl Outstanding {
     pub(crate) fn enter(&self) {
         self.count.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Whether answers come so often that one wake-up for several of them is better than one for each.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.count.load(Ordering::Relaxed) > BUSY
     }
 
     pub(crate) fn leave(&self) {

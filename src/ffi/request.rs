@@ -159,10 +159,20 @@ impl RequestEntry {
         match delivery {
             Some(Delivery::Callback(done)) => {
                 let entry = self.clone();
-                self.client.threads.dispatch(Box::new(move |host| entry.deliver(done, result, host)));
+                let job = Box::new(move |host| entry.deliver(done, result, host));
+                if self.client.outstanding.is_busy() {
+                    self.client.threads.dispatch_soon(job);
+                } else {
+                    self.client.threads.dispatcher().submit(job);
+                }
             }
             Some(Delivery::Queue(queue, tag)) => {
-                match queue.items.push_quietly(Item::Call { request: self.clone(), tag, result }) {
+                let item = Item::Call { request: self.clone(), tag, result };
+                let pushed = match self.client.outstanding.is_busy() {
+                    true => queue.items.push_quietly(item),
+                    false => queue.items.push(item).map(|()| false),
+                };
+                match pushed {
                     Ok(true) => self.client.threads.soon(move || queue.items.announce()),
                     Ok(false) => {}
                     Err(_unwanted) => self.finish(), // the host has destroyed the queue

@@ -60,7 +60,7 @@ impl Threads {
     }
 
     /// Has `job` run on the dispatcher; see [`Threads::soon`].
-    pub(crate) fn dispatch(&self, job: Job) {
+    pub(crate) fn dispatch_soon(&self, job: Job) {
         if self.dispatcher.submit_quietly(job) {
             let dispatcher = self.dispatcher.clone();
             self.soon(move || dispatcher.announce());

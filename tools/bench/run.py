@@ -214,7 +214,7 @@ def delivery(table, rounds, server, bare):
     for _ in range(rounds):
         bares.append(run([bare, f"http://{server}/rest/v1/delivery", calls, 64])["callsPerSecond"])
         ours.append(run([SCRATCH / "delivery", server, calls, 64]))
-    median = {key: statistics.median(one[key] for one in ours) for key in ("callsPerSecond", "submitUs", "handOffUs")}
+    median = {key: statistics.median(one[key] for one in ours) for key in ("callsPerSecond", "submitUs", "callbackUs", "wakeUpUs", "handOffUs")}
     failed = sum(one["failed"] for one in ours)
     if failed:
         sys.exit(f"{failed} calls failed")
@@ -222,7 +222,8 @@ def delivery(table, rounds, server, bare):
     table.add("  bare reqwest", statistics.median(bares), "1/s")
     table.add("  over bare reqwest", 100 * median["callsPerSecond"] / statistics.median(bares), "%", 85, at_least=True)
     table.add("  submit", median["submitUs"], "µs", 15)
-    table.add("  hand-off", median["handOffUs"], "µs", 30)
+    table.add("  hand-off", median["handOffUs"], "µs", 30,
+              note=f"submit to callback {number(median['callbackUs'])} less one wake-up of a thread here {number(median['wakeUpUs'])}")
 
 
 def size_and_idle(table, server):
