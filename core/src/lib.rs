@@ -21,4 +21,5 @@ pub mod envelope;
 pub mod telemetry;
 pub mod visitor;
 
+mod number;
 mod suggest;

@@ -11,6 +11,7 @@ use super::location::base_url;
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Phase, Result};
 use crate::json::{self, Json, Limits};
+use crate::number::parse_float;
 use crate::transport::{Method, Purpose, Request, Response, Transport};
 
 const LIFE: Duration = Duration::from_secs(600);
@@ -147,7 +148,7 @@ fn object(value: impl Fn(&str) -> Option<String>) -> String {
     let mut out = String::from("{");
     for (name, field, is_number) in FIELDS {
         let Some(text) = value(name) else { continue };
-        let number = text.trim().parse::<f64>().ok().filter(|number| number.is_finite());
+        let number = Some(parse_float(&text)).filter(|number| number.is_finite());
         if is_number && number.is_none() {
             continue;
         }
@@ -204,6 +205,9 @@ mod tests {
             &[("x-geo-city", "A \"B\""), ("x-forwarded-for", "1.2.3.4")],
         ));
         assert_eq!(mixed.unwrap().json, r#"{"city":"A \"B\"","ipAddress":"1.2.3.4"}"#);
+        // A number is read as far as it goes, like everywhere in the reference.
+        let trailing = read(&response(r#"{"x-geo-longitude":"7.45 E"}"#, &[("x-geo-latitude", " 46.95N")]));
+        assert_eq!(trailing.unwrap().json, r#"{"latitude":46.95,"longitude":7.45}"#);
         assert_eq!(read(&response("{}", &[])).unwrap().json, "{}");
         for bad in ["<html>", "[1]", "\"x\""] {
             assert_eq!(read(&response(bad, &[])).unwrap_err().kind(), ErrorKind::Decode);

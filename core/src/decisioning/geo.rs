@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 
 use super::Ruleset;
-use super::coerce::parse_float;
 use crate::json::{Json, Number, Object};
+use crate::number::parse_float;
 
 /// Whose place to look up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
