@@ -130,9 +130,9 @@ fn status_failure(status: u16, headers: &HeaderMap, page: &[u8], plan: &Plan<'_>
     // A POST answered by 500 may have been processed; asking twice for the same thing is harmless.
     let transient = retry::is_transient(status) || (status == 500 && plan.idempotent);
     let asked = || {
-        let server_now = text(headers, DATE.as_str()).and_then(retry::http_date);
-        let now = server_now.unwrap_or_else(|| crate::env::Clock::now_ms(&crate::env::SystemClock) / 1000);
-        text(headers, RETRY_AFTER.as_str()).and_then(|value| retry::retry_after(value, now))
+        let date = text(headers, DATE.as_str()).and_then(retry::http_date);
+        let now = crate::env::Clock::now_ms(&crate::env::SystemClock) / 1000;
+        text(headers, RETRY_AFTER.as_str()).and_then(|value| retry::retry_after(value, date, now))
     };
     Failure {
         retry: if transient { Retry::Asked(asked()) } else { Retry::No },

@@ -22,7 +22,7 @@ const NEGATIVE: Duration = Duration::from_secs(5);
 const CACHED: usize = 256;
 
 type Answer = Result<Arc<[IpAddr]>, LookUpFailed>;
-type LookUp = fn(&str) -> std::io::Result<Vec<IpAddr>>;
+pub(super) type LookUp = fn(&str) -> std::io::Result<Vec<IpAddr>>;
 
 /// The name could not be resolved.
 #[derive(Clone, Debug)]
@@ -85,7 +85,7 @@ impl Resolver {
         Resolver::with(|host| Ok((host, 0).to_socket_addrs()?.map(|address| address.ip()).collect()))
     }
 
-    fn with(look_up: LookUp) -> Resolver {
+    pub(super) fn with(look_up: LookUp) -> Resolver {
         Resolver(Arc::new(Shared { look_up, state: Mutex::default(), wake: Condvar::new() }))
     }
 

@@ -162,8 +162,9 @@ pub(super) fn sending(error: &reqwest::Error, facts: Facts<'_>) -> Failure {
     };
     // `canceled`: hyper found the connection closed before it sent anything.
     let retry = match (broken, progress.connected) {
-        _ if causes.canceled || facts.idempotent => Retry::Safe,
+        _ if causes.canceled => Retry::Unsent,
         (true, false) => Retry::Stale,
+        _ if facts.idempotent => Retry::Safe,
         _ => Retry::No,
     };
     Failure::network(ErrorKind::Network, phase, message, retry)

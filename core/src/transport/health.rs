@@ -77,7 +77,7 @@ impl Budget {
     }
 }
 
-/// Stops asking a host that has failed mostly, and lets one request through from time to time to see.
+/// Stops asking a host that has failed mostly, and lets a request through from time to time to see.
 #[derive(Debug, Default)]
 pub(super) struct Breaker {
     outcomes: Window,
@@ -88,11 +88,8 @@ pub(super) struct Breaker {
 enum State {
     #[default]
     Closed,
-    Open {
-        until: Instant,
-    },
-    /// One request is under way to see whether the host is back.
-    Probing,
+    /// The next probe may be sent at `probe_at`. One that never comes back stops nobody.
+    Open { probe_at: Instant },
 }
 
 /// The breaker's answer to "may I?".
@@ -106,62 +103,66 @@ pub(super) enum Admission {
     Refused,
 }
 
+/// What an outcome did to the breaker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    /// The host is given up.
+    Opened,
+    /// The host is back.
+    Closed,
+}
+
 impl Breaker {
     const FAILURES: u64 = 20;
-    /// Short, so that recovery is noticed about two seconds after it happened; long enough for 30 probes a minute.
-    const OPEN: Duration = Duration::from_millis(2000);
-    const JITTER: Duration = Duration::from_millis(200);
+    /// From the beginning of one probe to that of the next, whatever became of it: recovery is noticed within two seconds,
+    /// and an outage costs 30 requests a minute, also when callers cancel or have no patience.
+    const PACE: Duration = Duration::from_secs(2);
 
     /// Asks for one attempt.
     pub(super) fn admit(&mut self, now: Instant) -> Admission {
-        match self.state {
+        match &mut self.state {
             State::Closed => Admission::Pass,
-            State::Open { until } if now >= until => {
-                self.state = State::Probing;
+            State::Open { probe_at } if now >= *probe_at => {
+                *probe_at = now + Self::PACE;
                 Admission::Probe
             }
-            State::Open { .. } | State::Probing => Admission::Refused,
+            State::Open { .. } => Admission::Refused,
         }
     }
 
-    /// Tells the outcome of an attempt. `random` is in 0..1. Returns whether the breaker opened because of it.
-    pub(super) fn record(&mut self, now: Instant, admission: Admission, failed: bool, random: f64) -> bool {
-        if admission == Admission::Probe {
-            if failed {
-                self.open(now, random);
-            } else {
+    /// Tells the outcome of an attempt that was admitted. `random` is in 0..1.
+    pub(super) fn record(&mut self, now: Instant, admission: Admission, failed: bool, random: f64) -> Option<Change> {
+        match (&self.state, admission) {
+            // A probe that failed changes nothing: the time of the next one is known.
+            (State::Open { .. }, Admission::Probe) if !failed => {
                 self.state = State::Closed;
                 self.outcomes.clear();
+                Some(Change::Closed)
             }
-            return failed;
-        }
-        // Attempts that began before the breaker opened say nothing new.
-        if !matches!(self.state, State::Closed) {
-            return false;
-        }
-        let slot = self.outcomes.slot(now);
-        if failed {
-            slot.right += 1;
-        } else {
-            slot.left += 1;
-        }
-        let (good, bad) = self.outcomes.totals(now);
-        let opens = failed && bad >= Self::FAILURES && bad > good;
-        if opens {
-            self.open(now, random);
-        }
-        opens
-    }
-
-    /// The probe ended without an outcome (it was cancelled): the next request is the probe.
-    pub(super) fn abandon(&mut self, now: Instant, admission: Admission) {
-        if admission == Admission::Probe && matches!(self.state, State::Probing) {
-            self.state = State::Open { until: now };
+            // Attempts that began before the breaker opened say nothing new.
+            (State::Open { .. }, _) => None,
+            (State::Closed, _) => {
+                let slot = self.outcomes.slot(now);
+                if failed {
+                    slot.right += 1;
+                } else {
+                    slot.left += 1;
+                }
+                let (good, bad) = self.outcomes.totals(now);
+                let opens = failed && bad >= Self::FAILURES && bad > good;
+                opens.then(|| {
+                    // The first pause differs, so that the probes of many processes do not come together.
+                    let pause = Self::PACE.mul_f64(0.5 + random.clamp(0.0, 1.0) / 2.0);
+                    self.state = State::Open { probe_at: now + pause };
+                    Change::Opened
+                })
+            }
         }
     }
 
-    fn open(&mut self, now: Instant, random: f64) {
-        self.state = State::Open { until: now + Self::OPEN + Self::JITTER.mul_f64(random.clamp(0.0, 1.0)) };
+    /// Whether the host is given up.
+    pub(super) fn is_open(&self) -> bool {
+        matches!(self.state, State::Open { .. })
     }
 
     fn is_idle(&mut self, now: Instant) -> bool {
@@ -169,17 +170,42 @@ impl Breaker {
     }
 }
 
-/// Both, for one host.
+/// The wish of a host to be left alone until a moment (`Retry-After`).
+#[derive(Debug, Default)]
+pub(super) struct Rest(Option<(Instant, u16)>);
+
+impl Rest {
+    /// The host answered `status` and asked for `wait`. Up to a tenth more, by `random` in 0..1: not everybody comes back
+    /// at the same moment.
+    pub(super) fn asked(&mut self, now: Instant, wait: Duration, status: u16, random: f64) {
+        if wait.is_zero() {
+            return;
+        }
+        let until = now + wait.mul_f64(1.0 + random.clamp(0.0, 1.0) / 10.0);
+        if self.0.is_none_or(|(known, _)| known < until) {
+            self.0 = Some((until, status));
+        }
+    }
+
+    /// How long the host still wants to be left alone, and the status that said so.
+    pub(super) fn left(&self, now: Instant) -> Option<(Duration, u16)> {
+        let (until, status) = self.0?;
+        (until > now).then(|| (until - now, status))
+    }
+}
+
+/// All of it, for one host.
 #[derive(Debug, Default)]
 pub(super) struct Health {
     pub(super) budget: Budget,
     pub(super) breaker: Breaker,
+    pub(super) rest: Rest,
 }
 
 impl Health {
     /// Whether forgetting it changes nothing.
     pub(super) fn is_idle(&mut self, now: Instant) -> bool {
-        self.budget.is_idle(now) && self.breaker.is_idle(now)
+        self.budget.is_idle(now) && self.breaker.is_idle(now) && self.rest.left(now).is_none()
     }
 }
 
@@ -220,7 +246,16 @@ mod tests {
     fn fail(breaker: &mut Breaker, now: Instant) -> bool {
         let admission = breaker.admit(now);
         assert_ne!(admission, Admission::Refused);
-        breaker.record(now, admission, true, 0.5)
+        breaker.record(now, admission, true, 0.5) == Some(Change::Opened)
+    }
+
+    fn opened(now: Instant, random: f64) -> Breaker {
+        let mut breaker = Breaker::default();
+        for nth in 1..=20 {
+            let change = breaker.record(now, Admission::Pass, true, random);
+            assert_eq!(change, (nth == 20).then_some(Change::Opened));
+        }
+        breaker
     }
 
     #[test]
@@ -230,12 +265,12 @@ mod tests {
         for _ in 0..19 {
             assert!(!fail(&mut breaker, start));
         }
-        assert!(fail(&mut breaker, start));
+        assert!(fail(&mut breaker, start) && breaker.is_open());
         assert_eq!(breaker.admit(at(start, 1)), Admission::Refused);
 
         let mut mostly_good = Breaker::default();
         for _ in 0..40 {
-            assert!(!mostly_good.record(start, Admission::Pass, false, 0.0));
+            assert_eq!(mostly_good.record(start, Admission::Pass, false, 0.0), None);
         }
         for _ in 0..40 {
             assert!(!fail(&mut mostly_good, start));
@@ -255,39 +290,86 @@ mod tests {
     #[test]
     fn breaker_lets_one_probe_through_and_believes_it() {
         let start = Instant::now();
-        let mut breaker = Breaker::default();
-        for _ in 0..20 {
-            fail(&mut breaker, start);
-        }
-        let later = at(start, 2_100);
-        assert_eq!(breaker.admit(at(start, 2_099)), Admission::Refused);
+        let mut breaker = opened(start, 0.5);
+        let later = at(start, 1_500);
+        assert_eq!(breaker.admit(at(start, 1_499)), Admission::Refused);
         assert_eq!(breaker.admit(later), Admission::Probe);
         assert_eq!(breaker.admit(later), Admission::Refused, "one probe at a time");
-        assert!(breaker.record(later, Admission::Probe, true, 0.0));
+        assert_eq!(breaker.record(at(later, 700), Admission::Probe, true, 0.0), None);
         assert_eq!(breaker.admit(at(later, 1_999)), Admission::Refused);
-        assert_eq!(breaker.admit(at(later, 2_000)), Admission::Probe);
-        breaker.abandon(at(later, 2_001), Admission::Probe);
-        assert_eq!(breaker.admit(at(later, 2_001)), Admission::Probe, "a cancelled probe is taken over");
-        assert!(!breaker.record(at(later, 2_002), Admission::Pass, true, 0.0), "an old failure changes nothing");
-        assert!(!breaker.record(at(later, 2_003), Admission::Probe, false, 0.0));
-        assert_eq!(breaker.admit(at(later, 2_003)), Admission::Pass);
+        assert_eq!(breaker.admit(at(later, 2_000)), Admission::Probe, "two seconds after the last one began");
+        // Of that one nothing is heard any more: cancelled, or stuck.
+        assert_eq!(breaker.admit(at(later, 3_999)), Admission::Refused);
+        assert_eq!(breaker.admit(at(later, 4_000)), Admission::Probe);
+        assert_eq!(
+            breaker.record(at(later, 4_001), Admission::Pass, true, 0.0),
+            None,
+            "an old failure changes nothing"
+        );
+        assert_eq!(breaker.record(at(later, 4_001), Admission::Pass, false, 0.0), None, "nor does an old success");
+        assert_eq!(breaker.record(at(later, 4_002), Admission::Probe, false, 0.0), Some(Change::Closed));
+        assert_eq!(breaker.admit(at(later, 4_002)), Admission::Pass);
+        assert_eq!(breaker.record(at(later, 4_003), Admission::Probe, true, 0.0), None, "a late probe is one failure");
     }
 
     #[test]
-    fn an_outage_of_a_minute_costs_at_most_thirty_probes() {
+    fn an_outage_of_a_minute_costs_at_most_thirty_probes_and_its_end_is_seen_within_two_seconds() {
         let start = Instant::now();
-        let mut breaker = Breaker::default();
-        for _ in 0..20 {
-            fail(&mut breaker, start);
-        }
-        let mut probes = 0;
-        for ms in 0..60_000 {
-            let now = at(start, ms);
-            if breaker.admit(now) == Admission::Probe {
-                probes += 1;
-                breaker.record(now, Admission::Probe, true, 0.0);
+        for random in [0.0, 0.3, 0.999, 1.0] {
+            // Probes that fail at once, that fail late, and that are cancelled.
+            for outcome in [Some(0), Some(900), None] {
+                let mut breaker = opened(start, random);
+                let (mut probes, mut last) = (0, 0);
+                for ms in 0..60_000 {
+                    if breaker.admit(at(start, ms)) == Admission::Probe {
+                        assert!(ms - last <= 2_000, "an end right after the last probe is seen now");
+                        (probes, last) = (probes + 1, ms);
+                        if let Some(took) = outcome {
+                            assert_eq!(breaker.record(at(start, ms + took), Admission::Probe, true, random), None);
+                        }
+                    }
+                }
+                assert!((29..=30).contains(&probes), "{probes}");
             }
         }
-        assert!(probes <= 30, "{probes}");
+    }
+
+    #[test]
+    fn a_flapping_host_is_not_given_up_more_than_once_a_second() {
+        let start = Instant::now();
+        let mut breaker = Breaker::default();
+        let mut openings = Vec::new();
+        for ms in 0..60_000 {
+            let now = at(start, ms);
+            let up = ms / 100 % 2 == 0;
+            match breaker.admit(now) {
+                Admission::Refused => {}
+                admission => {
+                    if breaker.record(now, admission, !up, 0.0) == Some(Change::Opened) {
+                        openings.push(ms);
+                    }
+                }
+            }
+        }
+        assert!(openings.windows(2).all(|two| two[1] - two[0] >= 1_000), "{openings:?}");
+    }
+
+    #[test]
+    fn a_rest_is_remembered_and_the_longest_counts() {
+        let start = Instant::now();
+        let mut rest = Rest::default();
+        assert_eq!(rest.left(start), None);
+        rest.asked(start, Duration::ZERO, 503, 1.0);
+        assert_eq!(rest.left(start), None);
+        rest.asked(start, Duration::from_secs(5), 429, 0.0);
+        rest.asked(start, Duration::from_secs(2), 503, 1.0);
+        assert_eq!(rest.left(at(start, 1_000)), Some((Duration::from_secs(4), 429)));
+        assert_eq!(rest.left(at(start, 5_000)), None);
+        rest.asked(start, Duration::from_secs(10), 503, 1.0);
+        assert_eq!(rest.left(start), Some((Duration::from_secs(11), 503)), "a tenth more, by chance");
+        let mut health = Health::default();
+        health.rest.asked(start, Duration::from_secs(5), 429, 0.0);
+        assert!(!health.is_idle(at(start, 4_999)));
+        assert!(health.is_idle(at(start, 5_000)));
     }
 }

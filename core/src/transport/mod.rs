@@ -8,6 +8,7 @@ mod failure;
 mod health;
 mod pool;
 mod probe;
+mod redirect;
 mod retry;
 mod send;
 mod tls;
@@ -119,6 +120,12 @@ pub struct TransportStats {
     pub breaker_opens: u64,
     /// Requests refused because their host was given up.
     pub breaker_refusals: u64,
+    /// Hosts that are given up now.
+    pub open_breakers: u64,
+    /// Requests refused because their host wants to be left alone (`Retry-After`).
+    pub rest_refusals: u64,
+    /// Hosts that want to be left alone now.
+    pub resting_hosts: u64,
     /// Request body bytes sent.
     pub bytes_out: u64,
     /// Response body bytes received, as they came.
@@ -129,13 +136,16 @@ impl TransportStats {
     /// As a JSON object, for statistics.
     pub fn json(&self) -> String {
         format!(
-            r#"{{"requests":{},"attempts":{},"retries":{},"retryBudgetExhausted":{},"breakerOpens":{},"breakerRefusals":{},"bytesOut":{},"bytesIn":{}}}"#,
+            r#"{{"requests":{},"attempts":{},"retries":{},"retryBudgetExhausted":{},"breakerOpens":{},"breakerRefusals":{},"openBreakers":{},"retryAfterRefusals":{},"restingHosts":{},"bytesOut":{},"bytesIn":{}}}"#,
             self.requests,
             self.attempts,
             self.retries,
             self.budget_exhausted,
             self.breaker_opens,
             self.breaker_refusals,
+            self.open_breakers,
+            self.rest_refusals,
+            self.resting_hosts,
             self.bytes_out,
             self.bytes_in
         )

@@ -51,14 +51,29 @@ impl Pool {
         })
     }
 
+    /// The same with another look-up.
+    #[cfg(test)]
+    pub(super) fn with_look_up(config: &TransportConfig, look_up: super::dns::LookUp) -> Pool {
+        Pool { resolver: Resolver::with(look_up), ..Pool::new(config).unwrap() }
+    }
+
     /// The proxy's `host:port`.
     pub(super) fn proxy_name(&self) -> Option<&str> {
         self.proxy.as_ref().map(|proxy| proxy.name.as_str())
     }
 
+    /// A client for one request, without a connection yet.
+    pub(super) fn fresh_client(&self, https: bool, public_only: bool) -> Result<reqwest::Client> {
+        self.build(self.uses_tls(https), public_only)
+    }
+
+    fn uses_tls(&self, https: bool) -> bool {
+        https || self.proxy.as_ref().is_some_and(|proxy| proxy.uses_tls)
+    }
+
     /// The client for a request.
     pub(super) fn client(&self, https: bool, public_only: bool) -> Result<reqwest::Client> {
-        let tls = https || self.proxy.as_ref().is_some_and(|proxy| proxy.uses_tls);
+        let tls = self.uses_tls(https);
         let now = Instant::now();
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         let slot = &mut clients[usize::from(tls) * 2 + usize::from(public_only)];

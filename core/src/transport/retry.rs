@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-/// Longest wait that a server may ask for.
-pub(super) const RETRY_AFTER_CAP: Duration = Duration::from_secs(30);
+/// A wish to be left alone is granted for so long at most, whoever sent it.
+pub(super) const REST_CAP: Duration = Duration::from_secs(3600);
+/// A call waits at most so long for a host that wants to be left alone.
+pub(super) const WAIT_CAP: Duration = Duration::from_secs(30);
 
 /// Why an attempt may be repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,8 +14,10 @@ pub(super) enum Retry {
     No,
     /// The request did not reach the server's application, or is safe to repeat.
     Safe,
-    /// A pooled connection had been closed by the server. Repeated once, at once: the next one is new.
+    /// A pooled connection had been closed by the server. Repeated once, at once, over a new one.
     Stale,
+    /// A connection was found closed before anything was sent over it.
+    Unsent,
     /// The server said to come back, perhaps when.
     Asked(Option<Duration>),
 }
@@ -30,18 +34,20 @@ pub(super) fn is_transient(status: u16) -> bool {
     matches!(status, 429 | 502 | 503 | 504)
 }
 
-/// The wait a `Retry-After` header asks for, at most [`RETRY_AFTER_CAP`]; `None` if it is not understood.
+/// The wait that a `Retry-After` header asks for, at most [`REST_CAP`]; `None` if it is not understood.
 ///
-/// A date is compared with `now`, in seconds since the epoch; the server's own `Date` is best.
-pub(super) fn retry_after(value: &str, now: i64) -> Option<Duration> {
+/// A date is compared with `date`, the server's own clock in seconds since the epoch. Without that it is compared with
+/// `now`: our clock may be years off, so the wait is [`WAIT_CAP`] at most.
+pub(super) fn retry_after(value: &str, date: Option<i64>, now: i64) -> Option<Duration> {
     let value = value.trim();
     if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
         // Too many digits for a number is just a very long time.
         let seconds = value.parse().unwrap_or(u64::MAX);
-        return Some(Duration::from_secs(seconds).min(RETRY_AFTER_CAP));
+        return Some(Duration::from_secs(seconds).min(REST_CAP));
     }
+    let (now, cap) = date.map_or((now, WAIT_CAP), |date| (date, REST_CAP));
     let seconds = u64::try_from(http_date(value)?.saturating_sub(now)).unwrap_or(0);
-    Some(Duration::from_secs(seconds).min(RETRY_AFTER_CAP))
+    Some(Duration::from_secs(seconds).min(cap))
 }
 
 /// Seconds since the epoch of a date like `Sun, 06 Nov 1994 08:49:37 GMT`, the only form servers may send.
@@ -78,14 +84,21 @@ mod tests {
     #[test]
     fn retry_after_forms() {
         let now = 784_111_777; // Sun, 06 Nov 1994 08:49:37 GMT
-        let seconds = |value| retry_after(value, now).map(|wait| wait.as_secs());
+        let seconds = |value| retry_after(value, Some(now), 0).map(|wait| wait.as_secs());
         assert_eq!(seconds("5"), Some(5));
         assert_eq!(seconds(" 0 "), Some(0));
-        assert_eq!(seconds("1000000000000000000"), Some(30));
-        assert_eq!(seconds("99999999999999999999999999"), Some(30));
+        assert_eq!(seconds("1000000000000000000"), Some(3600));
+        assert_eq!(seconds("99999999999999999999999999"), Some(3600));
         assert_eq!(seconds("Sun, 06 Nov 1994 08:49:47 GMT"), Some(10));
         assert_eq!(seconds("Sun, 06 Nov 1994 08:49:00 GMT"), Some(0), "a date gone by");
-        assert_eq!(seconds("Sun, 06 Nov 2044 08:49:00 GMT"), Some(30));
+        assert_eq!(seconds("Sun, 06 Nov 2044 08:49:00 GMT"), Some(3600));
+        // A server that does not tell its time: ours may be wrong.
+        let alone = |value, now| retry_after(value, None, now).map(|wait| wait.as_secs());
+        assert_eq!(alone("Sun, 06 Nov 1994 08:49:47 GMT", now), Some(10));
+        assert_eq!(alone("Sun, 06 Nov 1994 08:49:47 GMT", now - 315_360_000), Some(30));
+        assert_eq!(alone("Sun, 06 Nov 1994 08:49:47 GMT", now + 315_360_000), Some(0));
+        assert_eq!(alone("Sun, 06 Nov 1994 08:49:47 GMT", i64::MIN), Some(30));
+        assert_eq!(alone("120", 0), Some(120));
         for garbage in [
             "",
             "-1",

@@ -15,17 +15,19 @@ use url::Position;
 
 use super::attempt::{self, Outcome, Plan};
 use super::failure::{self, Failure};
-use super::health::{Admission, Health};
+use super::health::{Admission, Change, Health};
 use super::pool::Pool;
 use super::probe::Probe;
+use super::redirect::redirected;
 use super::retry::{self, Retry};
 use super::{Method, Purpose, Request, Response, TransportStats, address};
 use crate::config::TransportConfig;
 use crate::error::{Error, ErrorKind, Phase, Result};
 
-const REDIRECTS: u32 = 3;
 /// A deadline shorter than this says what the caller is willing to wait, not that the host is down.
 const FAIR_CHANCE: Duration = Duration::from_secs(1);
+/// Calls that wait for the same host come over this time.
+const SPREAD: Duration = Duration::from_secs(1);
 /// Hosts that are remembered before the idle ones are forgotten.
 const HOSTS: usize = 256;
 
@@ -48,6 +50,7 @@ struct Counters {
     budget_exhausted: AtomicU64,
     breaker_opens: AtomicU64,
     breaker_refusals: AtomicU64,
+    rest_refusals: AtomicU64,
     bytes_out: AtomicU64,
     bytes_in: AtomicU64,
 }
@@ -58,26 +61,34 @@ fn count(counter: &AtomicU64, by: u64) {
 
 impl Inner {
     pub(super) fn new(config: &TransportConfig) -> Result<Inner> {
-        Ok(Inner {
-            pool: Pool::new(config)?,
+        Ok(Inner::with(Pool::new(config)?))
+    }
+
+    pub(super) fn with(pool: Pool) -> Inner {
+        Inner {
+            pool,
             artifact_lane: Semaphore::new(4),
             geo_lane: Semaphore::new(32),
             health: Default::default(),
             counters: Counters::default(),
             delivery_url: Mutex::default(),
-        })
+        }
     }
 
     pub(super) fn stats(&self) -> TransportStats {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let counters = &self.counters;
+        let (open_breakers, resting_hosts) = self.given_up();
         TransportStats {
+            open_breakers,
+            resting_hosts,
             requests: read(&counters.requests),
             attempts: read(&counters.attempts),
             retries: read(&counters.retries),
             budget_exhausted: read(&counters.budget_exhausted),
             breaker_opens: read(&counters.breaker_opens),
             breaker_refusals: read(&counters.breaker_refusals),
+            rest_refusals: read(&counters.rest_refusals),
             bytes_out: read(&counters.bytes_out),
             bytes_in: read(&counters.bytes_in),
         }
@@ -153,23 +164,36 @@ impl Inner {
             follow_redirects: request.purpose == Purpose::Artifact && request.method == Method::Get,
         };
         let health = self.health(request.purpose, host);
-        lock(&health).budget.request(Instant::now());
         let mut retries = 0;
         let mut stale_retried = false;
         let mut last: Option<Failure> = None;
         loop {
+            if let Err(refusal) = self.grant_rest(&health, host, request.deadline, probe, began).await {
+                return Err(match last {
+                    Some(failure) => failure.into_error(probe.progress().attempts, began.elapsed()),
+                    None => refusal,
+                });
+            }
             let Some(ticket) = self.admit(&health, host, request.deadline) else {
                 // A host given up between two attempts: the failure that is known says more.
                 return Err(match last {
                     Some(failure) => failure.into_error(probe.progress().attempts, began.elapsed()),
                     None => {
                         count(&self.counters.breaker_refusals, 1);
-                        let message = format!("{host} has been failing; it is asked again in about two seconds");
+                        let message = format!("{host} has been failing; it is asked again within two seconds");
                         Error::new(ErrorKind::CircuitOpen, message).with_attempts(0).with_elapsed(began.elapsed())
                     }
                 });
             };
-            let client = self.pool.client(url.scheme() == "https", public_only)?;
+            if retries == 0 {
+                lock(&health).budget.request(Instant::now());
+            }
+            let https = url.scheme() == "https";
+            // The pool may hold more connections that are dead: the one repetition goes over a new one.
+            let client = match last.as_ref().is_some_and(|failure| failure.retry == Retry::Stale) {
+                true => self.pool.fresh_client(https, public_only)?,
+                false => self.pool.client(https, public_only)?,
+            };
             let attempt = build(request, url, body)?;
             probe.begin_attempt();
             count(&self.counters.attempts, 1);
@@ -183,7 +207,10 @@ impl Inner {
                 Err(failure) => failure,
             };
             // A connection that the server had closed while it was idle says nothing about the server.
-            ticket.settle(failure.host_down && failure.retry != Retry::Stale);
+            ticket.settle(failure.host_down && !matches!(failure.retry, Retry::Stale | Retry::Unsent));
+            if let (Retry::Asked(Some(wait)), Some(status)) = (failure.retry, failure.http_status) {
+                lock(&health).rest.asked(Instant::now(), wait, status, fastrand::f64());
+            }
             let attempts = probe.progress().attempts;
             log::debug!(target: "target_sdk::transport", "attempt {attempts}: {}", failure.message);
             let wait = match self.wait_before_retry(&failure, &health, retries, stale_retried, request) {
@@ -213,22 +240,67 @@ impl Inner {
             return None;
         }
         let pause = retry::backoff(retries, fastrand::f64());
-        let wait = match failure.retry {
+        let pause = match failure.retry {
             Retry::No => return None,
             Retry::Stale if stale_retried => return None,
             Retry::Stale => Duration::ZERO,
-            Retry::Safe | Retry::Asked(None) => pause,
-            Retry::Asked(Some(asked)) => asked + pause,
+            Retry::Unsent | Retry::Safe | Retry::Asked(_) => pause,
         };
+        let now = Instant::now();
+        let rest = lock(health).rest.left(now).map_or(Duration::ZERO, |(rest, _)| rest);
+        let wait = rest + pause;
         // Waiting beyond the deadline would only delay the bad news.
-        if Instant::now() + wait >= request.deadline {
+        if rest > retry::WAIT_CAP || now + wait >= request.deadline {
             return None;
         }
-        if !lock(health).budget.take(Instant::now()) {
+        // A request that found its connection closed was not served: repeating it is no more load than was meant.
+        if !matches!(failure.retry, Retry::Stale | Retry::Unsent) && !lock(health).budget.take(now) {
             count(&self.counters.budget_exhausted, 1);
             return None;
         }
         Some(wait)
+    }
+
+    /// Waits as long as the host wants to be left alone; refuses the call when its deadline comes before.
+    async fn grant_rest(
+        &self,
+        health: &Mutex<Health>,
+        host: &str,
+        deadline: Instant,
+        probe: &Probe,
+        began: Instant,
+    ) -> Result<()> {
+        loop {
+            let now = Instant::now();
+            let Some((left, status)) = lock(health).rest.left(now) else { return Ok(()) };
+            if left > retry::WAIT_CAP || now + left >= deadline {
+                count(&self.counters.rest_refusals, 1);
+                let seconds = left.as_secs_f64().ceil();
+                let message = format!("{host} answered {status} and wants no requests for another {seconds} s");
+                return Err(Error::new(ErrorKind::CircuitOpen, message)
+                    .with_http_status(status)
+                    .with_attempts(probe.progress().attempts)
+                    .with_elapsed(began.elapsed()));
+            }
+            probe.enter(Phase::Queue);
+            // Those who wait do not all come at the first moment.
+            let later = left + left.min(SPREAD).mul_f64(fastrand::f64());
+            tokio::time::sleep_until(if now + later < deadline { now + later } else { now + left }).await;
+        }
+    }
+
+    /// Hosts whose breaker is open, and hosts that want to be left alone.
+    fn given_up(&self) -> (u64, u64) {
+        let now = Instant::now();
+        let (mut open, mut resting) = (0, 0);
+        for hosts in &self.health {
+            for health in lock(hosts).values() {
+                let health = lock(health);
+                open += u64::from(health.breaker.is_open());
+                resting += u64::from(health.rest.left(now).is_some());
+            }
+        }
+        (open, resting)
     }
 
     /// [`checked_url`], which parses host and path only when they change.
@@ -305,10 +377,14 @@ impl Ticket<'_> {
 
     fn record(&mut self, failed: bool) {
         self.settled = true;
-        let opened = lock(self.health).breaker.record(Instant::now(), self.admission, failed, fastrand::f64());
-        if opened {
-            count(&self.inner.counters.breaker_opens, 1);
-            log::warn!(target: "target_sdk::transport", "{} keeps failing and is not asked for two seconds", self.host);
+        let change = lock(self.health).breaker.record(Instant::now(), self.admission, failed, fastrand::f64());
+        match change {
+            Some(Change::Opened) => {
+                count(&self.inner.counters.breaker_opens, 1);
+                log::warn!(target: "target_sdk::transport", "{} keeps failing: it is asked every two seconds only", self.host);
+            }
+            Some(Change::Closed) => log::info!(target: "target_sdk::transport", "{} answers again", self.host),
+            None => {}
         }
     }
 }
@@ -323,8 +399,6 @@ impl Drop for Ticket<'_> {
         let now = Instant::now();
         if now >= self.deadline && now - self.began >= FAIR_CHANCE {
             self.record(true);
-        } else {
-            lock(self.health).breaker.abandon(Instant::now(), self.admission);
         }
     }
 }
@@ -373,27 +447,6 @@ fn build(request: &Request, url: &Url, body: Option<&Bytes>) -> Result<reqwest::
     Ok(built)
 }
 
-/// Where a redirect leads, if it may be followed: same host, never less secure.
-fn redirected(from: &Url, location: &str, count: u32) -> Result<Url, &'static str> {
-    if count > REDIRECTS {
-        return Err("too many redirects");
-    }
-    if location.is_empty() || location.bytes().any(|byte| byte.is_ascii_control()) {
-        return Err("a redirect without a usable location");
-    }
-    let to = from.join(location).map_err(|_| "a redirect to something that is not a URL")?;
-    if to.scheme() != from.scheme() && to.scheme() != "https" {
-        return Err("a redirect from https to another scheme is not followed");
-    }
-    if to.host() != from.host() {
-        return Err("a redirect to another host is not followed");
-    }
-    if !to.username().is_empty() || to.password().is_some() {
-        return Err("a redirect with a user name or password is not followed");
-    }
-    Ok(to)
-}
-
 /// `host`, with the port if it is not the scheme's own.
 fn host_of(url: &Url) -> &str {
     &url[Position::BeforeHost..Position::AfterPort]
@@ -407,30 +460,6 @@ fn literal_address(url: &Url) -> Option<std::net::IpAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn redirects_stay_on_their_host_and_stay_secure() {
-        let from = Url::parse("https://assets.example/a/rules.json").unwrap();
-        let to = |location| redirected(&from, location, 1).map(String::from);
-        assert_eq!(to("/b/rules.json").unwrap(), "https://assets.example/b/rules.json");
-        assert_eq!(to("https://assets.example:8443/r").unwrap(), "https://assets.example:8443/r");
-        for refused in [
-            "http://assets.example/r",
-            "https://other.example/r",
-            "//other.example/r",
-            "https://u:p@assets.example/r",
-            "",
-            "/a\r\nx: y",
-            "ftp://assets.example/r",
-            "file:///etc/passwd",
-        ] {
-            assert!(to(refused).is_err(), "{refused:?}");
-        }
-        assert!(redirected(&from, "/r", REDIRECTS).is_ok());
-        assert!(redirected(&from, "/r", REDIRECTS + 1).is_err());
-        let plain = Url::parse("http://assets.example/r").unwrap();
-        assert!(redirected(&plain, "https://assets.example/r", 1).is_ok());
-    }
 
     #[test]
     fn delivery_urls_are_the_same_from_memory() {
