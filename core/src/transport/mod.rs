@@ -11,6 +11,8 @@ mod probe;
 mod redirect;
 mod retry;
 mod send;
+#[cfg(test)]
+mod tests;
 mod tls;
 
 use std::sync::Arc;

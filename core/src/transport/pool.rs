@@ -17,6 +17,10 @@ use crate::config::{ProxyConfig, TransportConfig};
 use crate::error::{Error, Result};
 
 const LIFE: Duration = Duration::from_secs(300);
+/// A server that takes nothing for so long loses its connection. hyper wants to get rid of what it has buffered before it
+/// closes, also when the call is over: without this, a server that never reads would keep socket and body for ever.
+#[cfg(target_os = "linux")]
+const UNREAD: Duration = Duration::from_secs(10);
 
 pub(super) struct Pool {
     config: TransportConfig,
@@ -109,6 +113,10 @@ impl Pool {
             .http2_max_header_list_size(64 << 10)
             .http2_keep_alive_interval(Duration::from_secs(20))
             .http2_keep_alive_timeout(Duration::from_secs(10));
+        #[cfg(target_os = "linux")]
+        {
+            builder = builder.tcp_user_timeout(UNREAD);
+        }
         if let Some(settings) = &self.proxy {
             builder = builder.proxy(settings.proxy.clone());
         }

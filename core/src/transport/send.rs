@@ -102,6 +102,9 @@ impl Inner {
             Purpose::Artifact | Purpose::Geo => checked_url(&request.url)?,
         };
         let probe = Probe::new();
+        if began >= request.deadline {
+            return Err(failure::too_late(host_of(&url), probe.progress(), Duration::ZERO));
+        }
         let run = Arc::clone(&probe).watch(self.run(&request, &url, &probe, began));
         // Boxed: reqwest's future is large and would be copied into every caller's.
         match tokio::time::timeout_at(request.deadline, Box::pin(run)).await {
