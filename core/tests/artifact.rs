@@ -521,3 +521,26 @@ async fn geo_look_ups_carry_the_address_and_are_remembered() {
     cdn.says("200 OK", "x-geo-city: BERN\r\n", "");
     assert_eq!(geo.look_up(Some("1.2.3.4"), deadline()).await.unwrap().json, "{\"city\":\"BERN\"}", "failures are not");
 }
+
+/// Where texts were compiled: their lengths, and the threads.
+static COMPILED: Mutex<Vec<(usize, std::thread::ThreadId)>> = Mutex::new(Vec::new());
+
+#[tokio::test]
+async fn long_artifacts_do_not_hold_up_the_threads_that_do_io() {
+    let (cdn, port) = Cdn::start(Duration::ZERO).await;
+    let env = Environment::system(tokio::runtime::Handle::current());
+    let config = Config { max_artifact_bytes: 4 << 20, ..config_for(port) };
+    let provider = Provider::new(&config, Some(Transport::new(&config.transport).unwrap()), &env, |text| {
+        COMPILED.lock().unwrap().push((text.len(), std::thread::current().id()));
+        compile(text)
+    })
+    .unwrap();
+    let long = format!("{{\"version\":\"1.0.0\",\"name\":\"long\",\"x\":[{}[1]]}}", "[1],".repeat(500_000));
+    for text in [artifact("short"), long.clone(), artifact("short again")] {
+        cdn.says("200 OK", "", &text);
+        provider.refresh().await.unwrap();
+    }
+    let here = std::thread::current().id();
+    let compiled: Vec<_> = COMPILED.lock().unwrap().iter().map(|(len, thread)| (*len, *thread == here)).collect();
+    assert_eq!(compiled, [(artifact("short").len(), true), (long.len(), false), (artifact("short again").len(), true)]);
+}

@@ -11,8 +11,9 @@ mod decisioning_support;
 use std::path::{Path, PathBuf};
 
 use decisioning_support::{Setting, decide_with, difference, parse};
+use target_sdk_core::artifact::GeoAnswer;
 use target_sdk_core::decisioning::{Ruleset, merge_geo, needs_geo_lookup, valid_geo};
-use target_sdk_core::json::Json;
+use target_sdk_core::json::{self, Json, Limits};
 
 fn shared() -> PathBuf {
     std::env::var_os("TARGET_SDK_SHARED")
@@ -39,7 +40,10 @@ fn prepared<'a>(rules: &Ruleset, request: &Json<'a>, answer: Option<&Json<'a>>) 
     let geo = request.pointer("/context/geo").cloned();
     let looked_up = needs_geo_lookup(rules, geo.as_ref()).is_some();
     let geo = match answer {
-        Some(answer) if looked_up => merge_geo(geo.as_ref(), Some(answer), |_| None),
+        Some(answer) if looked_up => {
+            let told = GeoAnswer::read(Some(answer), |_| None).json;
+            merge_geo(geo.as_ref(), Some(&json::parse(&told, &Limits::REMOTE).unwrap()))
+        }
         _ => valid_geo(geo.as_ref()),
     };
     if let Json::Object(members) = &mut request

@@ -249,7 +249,7 @@ fn check(rules: &Ruleset, request: &Json<'_>) {
     }
     let geo = request.pointer("/context/geo");
     let _ = needs_geo_lookup(rules, geo);
-    let _ = merge_geo(geo, geo, |_| None);
+    let _ = merge_geo(geo, geo);
 }
 
 proptest! {

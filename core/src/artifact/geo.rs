@@ -36,6 +36,13 @@ pub struct GeoAnswer {
     pub json: String,
 }
 
+impl GeoAnswer {
+    /// What the CDN told: values of the body, a JSON object, come first, then those of the headers (lower-case names).
+    pub fn read(body: Option<&Json<'_>>, header: impl Fn(&str) -> Option<String>) -> GeoAnswer {
+        GeoAnswer { json: object(|name| body.and_then(|body| body.get(name)).and_then(value).or_else(|| header(name))) }
+    }
+}
+
 /// Looks addresses up and remembers the answers for ten minutes.
 pub struct Geo {
     transport: Transport,
@@ -108,7 +115,6 @@ impl Geo {
     }
 }
 
-/// Values of the body come first, then those of the headers.
 fn read(response: &Response) -> Result<GeoAnswer> {
     let unreadable = |what: &str| {
         Error::new(ErrorKind::Decode, format!("the answer to the geo look-up is {what}"))
@@ -124,12 +130,12 @@ fn read(response: &Response) -> Result<GeoAnswer> {
     if !matches!(body, Json::Null | Json::Object(_)) {
         return Err(unreadable("not a JSON object"));
     }
-    Ok(GeoAnswer { json: object(|name| body.get(name).and_then(value).or_else(|| header(response, name))) })
+    Ok(GeoAnswer::read(Some(&body), |name| header(response, name)))
 }
 
 /// The geo context in the headers of an artifact download: `{}` if there is none.
 pub(super) fn context(response: &Response) -> String {
-    object(|name| header(response, name))
+    GeoAnswer::read(None, |name| header(response, name)).json
 }
 
 fn header(response: &Response, name: &str) -> Option<String> {

@@ -6,14 +6,16 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::{Download, Inner, Outcome, Progress, binary, file, geo, stopped};
+use super::{Download, Inner, Load, Outcome, Progress, binary, file, geo, stopped};
 use crate::config::ArtifactFormat;
 use crate::error::{Error, ErrorKind, Result};
 use crate::json;
 use crate::transport::{Method, Purpose, Request, Response, Timing};
 
 /// A download, all its attempts included, is over after this.
-const DEADLINE: Duration = Duration::from_secs(10);
+pub(super) const DEADLINE: Duration = Duration::from_secs(10);
+/// Longer texts are compiled away from the threads that do I/O, which this many bytes hold up for less than a millisecond.
+const SHORT: usize = 64 << 10;
 /// Attempts beyond the first: nothing works before the first artifact, later there is one to go on with.
 const FIRST_RETRIES: u32 = 3;
 const LATER_RETRIES: u32 = 1;
@@ -37,11 +39,10 @@ fn begin<T: Send + Sync + 'static>(inner: &Arc<Inner<T>>) -> Result<Outcome> {
         return Err(stopped());
     }
     // A load whose sender is gone has died: it is not waited for again.
-    if let Some(load) = work.load.as_ref().filter(|load| load.has_changed().is_ok()) {
-        return Ok(load.clone());
+    if let Some(load) = work.load.as_ref().filter(|load| load.outcome.has_changed().is_ok()) {
+        return Ok(load.outcome.clone());
     }
     let (sender, receiver) = watch::channel(None);
-    work.load = Some(receiver.clone());
     work.polls += 1;
     work.polled_at = Some(Instant::now());
     let task = Arc::clone(inner);
@@ -51,8 +52,8 @@ fn begin<T: Send + Sync + 'static>(inner: &Arc<Inner<T>>) -> Result<Outcome> {
         // Nobody may be waiting.
         let _ = sender.send(Some(result));
     });
-    work.tasks.retain(|task| !task.is_finished());
-    work.tasks.push(handle.abort_handle());
+    // The task takes this away at its end, for which it needs the lock that is held here.
+    work.load = Some(Load { outcome: receiver.clone(), task: handle.abort_handle() });
     Ok(receiver)
 }
 
@@ -63,7 +64,7 @@ enum Loaded<T> {
 }
 
 impl<T: Send + Sync + 'static> Inner<T> {
-    async fn load(&self) -> Result<()> {
+    async fn load(self: &Arc<Self>) -> Result<()> {
         let began = Instant::now();
         let location = &self.settings.location.url;
         let result = self.download().await;
@@ -110,7 +111,11 @@ impl<T: Send + Sync + 'static> Inner<T> {
                 self.emit("geoLocationUpdated", &format!(",\"geoContext\":{geo}"));
                 // Told before the rules are in use: the measurement of the download comes before those of decisions.
                 self.tell(&Download { execution: began.elapsed(), parsing: Some(parsing), timing });
-                self.publish(rules, Arc::clone(&text), location.clone(), etag);
+                let old = self.publish(rules, Arc::clone(&text), location.clone(), etag);
+                if old.as_ref().is_some_and(|old| old.text.len() > SHORT) {
+                    // Nobody waits for it: taking a large one apart takes its time, too.
+                    drop(self.env.runtime.spawn_blocking(move || drop(old)));
+                }
                 self.keep(text).await;
             }
         }
@@ -123,7 +128,7 @@ impl<T: Send + Sync + 'static> Inner<T> {
         }
     }
 
-    async fn download(&self) -> Result<(Loaded<T>, Timing)> {
+    async fn download(self: &Arc<Self>) -> Result<(Loaded<T>, Timing)> {
         let Some(transport) = &self.transport else {
             return Err(Error::new(ErrorKind::Artifact, "Failed to retrieve artifact: the client is offline"));
         };
@@ -146,7 +151,7 @@ impl<T: Send + Sync + 'static> Inner<T> {
         let timing = response.timing;
         match response.status {
             304 if etag.is_some() => Ok((Loaded::NotModified, timing)),
-            200 => Ok((self.read(response).map_err(unusable)?, timing)),
+            200 => Ok((self.read(response).await.map_err(unusable)?, timing)),
             status => {
                 let what = format!("the server answered {status} instead of an artifact");
                 Err(unusable(Error::new(ErrorKind::Artifact, what).with_http_status(status)))
@@ -155,20 +160,35 @@ impl<T: Send + Sync + 'static> Inner<T> {
     }
 
     /// Nothing of the answer is kept, its entity tag included, unless it compiles.
-    fn read(&self, response: Response) -> Result<Loaded<T>> {
+    async fn read(self: &Arc<Self>, response: Response) -> Result<Loaded<T>> {
         let began = Instant::now();
         let etag = response.header("etag").map(str::trim).filter(|tag| !tag.is_empty()).map(str::to_owned);
         let geo = geo::context(&response);
-        let text = match self.settings.location.format {
-            ArtifactFormat::Json => plain(response.body)?,
-            ArtifactFormat::Bin => binary::decode(&response.body, &self.settings.organization_id)?,
+        let is_binary = self.settings.location.format == ArtifactFormat::Bin;
+        let (rules, text) = self.unpacked(response.body, is_binary).await?;
+        Ok(Loaded::Artifact { rules, text, etag, geo, parsing: began.elapsed() })
+    }
+
+    /// Decodes and compiles.
+    async fn unpacked(self: &Arc<Self>, bytes: Vec<u8>, is_binary: bool) -> Result<(T, Arc<str>)> {
+        let inner = Arc::clone(self);
+        let is_short = bytes.len() <= SHORT;
+        let work = move || {
+            let text = match is_binary {
+                true => binary::decode(&bytes, &inner.settings.organization_id)?,
+                false => plain(bytes)?,
+            };
+            Ok((inner.compiled(&text)?, text.into()))
         };
-        let rules = self.compiled(&text)?;
-        Ok(Loaded::Artifact { rules, text: text.into(), etag, geo, parsing: began.elapsed() })
+        if is_short {
+            return work();
+        }
+        // It ends without an outcome only when the runtime is shut down.
+        self.env.runtime.spawn_blocking(work).await.unwrap_or_else(|_| Err(stopped()))
     }
 
     /// Puts the copy on disk to use, if there is no artifact yet. Returns whether there is one now.
-    pub(super) async fn use_file(&self) -> bool {
+    pub(super) async fn use_file(self: &Arc<Self>) -> bool {
         if self.current.load().is_some() {
             return true;
         }
@@ -176,7 +196,10 @@ impl<T: Send + Sync + 'static> Inner<T> {
         let cap = self.settings.max_bytes;
         let read = self.env.runtime.spawn_blocking(move || file::read(&path, cap)).await;
         let loaded = match read {
-            Ok(Ok(bytes)) => self.read_copy(bytes).map_err(|error| error.message().to_owned()),
+            Ok(Ok(bytes)) => {
+                let is_binary = binary::is_binary(&bytes);
+                self.unpacked(bytes, is_binary).await.map_err(|error| error.message().to_owned())
+            }
             Ok(Err(error)) => Err(error.to_string()),
             Err(error) => Err(error.to_string()),
         };
@@ -185,7 +208,7 @@ impl<T: Send + Sync + 'static> Inner<T> {
             Ok(_) if self.current.load().is_some() => true,
             Ok((rules, text)) => {
                 log::info!(target: "target_sdk::artifact", "using the artifact of `artifactFile`");
-                self.publish(rules, text, self.settings.location.url.clone(), None);
+                let _ = self.publish(rules, text, self.settings.location.url.clone(), None);
                 true
             }
             Err(reason) => {
@@ -193,14 +216,6 @@ impl<T: Send + Sync + 'static> Inner<T> {
                 false
             }
         }
-    }
-
-    fn read_copy(&self, bytes: Vec<u8>) -> Result<(T, Arc<str>)> {
-        let text = match binary::is_binary(&bytes) {
-            true => binary::decode(&bytes, &self.settings.organization_id)?,
-            false => plain(bytes)?,
-        };
-        Ok((self.compiled(&text)?, text.into()))
     }
 
     /// Replaces the copy on disk. Failing at that is no failure of the load.

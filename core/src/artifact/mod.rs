@@ -75,6 +75,8 @@ pub struct Status {
     pub downloads: u64,
     /// Loads that were answered "not modified".
     pub not_modified: u64,
+    /// Times polling had died, or had been stuck for three intervals, and was begun anew.
+    pub restarts: u64,
 }
 
 impl Status {
@@ -86,8 +88,8 @@ impl Status {
             State::Failed => "failed",
         };
         let mut out = format!(
-            r#"{{"state":"{state}","polls":{},"failures":{},"downloads":{},"notModified":{}"#,
-            self.polls, self.failures, self.downloads, self.not_modified
+            r#"{{"state":"{state}","polls":{},"failures":{},"downloads":{},"notModified":{},"restarts":{}"#,
+            self.polls, self.failures, self.downloads, self.not_modified, self.restarts
         );
         for (key, age) in [("ageMs", self.age), ("lastPollAgeMs", self.last_poll_age)] {
             if let Some(age) = age {
@@ -159,13 +161,19 @@ enum Progress {
 /// Outcome of a load, `None` while it runs.
 type Outcome = watch::Receiver<Option<Result<()>>>;
 
+struct Load {
+    outcome: Outcome,
+    task: AbortHandle,
+}
+
 #[derive(Default)]
 struct Work {
     started: bool,
     stopped: bool,
-    tasks: Vec<AbortHandle>,
+    supervisor: Option<AbortHandle>,
+    poller: Option<AbortHandle>,
     /// The load under way: everyone who wants one waits for it.
-    load: Option<Outcome>,
+    load: Option<Load>,
     error: Option<Error>,
     current_at: Option<Instant>,
     polled_at: Option<Instant>,
@@ -173,6 +181,7 @@ struct Work {
     failures: u64,
     downloads: u64,
     not_modified: u64,
+    restarts: u64,
 }
 
 impl<T: Send + Sync + 'static> Provider<T> {
@@ -206,7 +215,7 @@ impl<T: Send + Sync + 'static> Provider<T> {
         if let Some(text) = &config.artifact_payload {
             let rules =
                 inner.compiled(text).map_err(|error| Error::invalid("/artifactPayload", error.message().to_owned()))?;
-            inner.publish(rules, Arc::clone(text), "Not Applicable".to_owned(), None);
+            let _ = inner.publish(rules, Arc::clone(text), "Not Applicable".to_owned(), None);
         }
         Ok(Provider(Arc::new(inner)))
     }
@@ -251,6 +260,7 @@ impl<T: Send + Sync + 'static> Provider<T> {
             failures: work.failures,
             downloads: work.downloads,
             not_modified: work.not_modified,
+            restarts: work.restarts,
         }
     }
 
@@ -285,12 +295,12 @@ impl<T: Send + Sync + 'static> Provider<T> {
             if std::mem::replace(&mut work.stopped, true) {
                 return;
             }
-            work.load = None;
-            std::mem::take(&mut work.tasks)
+            let load = work.load.take().map(|load| load.task);
+            [work.supervisor.take(), work.poller.take(), load]
         };
         let polls = self.0.settings.interval.is_some() && self.0.transport.is_some();
-        let was_polling = polls && !tasks.is_empty();
-        for task in tasks {
+        let was_polling = polls && tasks.iter().any(Option::is_some);
+        for task in tasks.into_iter().flatten() {
             task.abort();
         }
         self.0.progress.send_replace(Progress::Stopped);
@@ -322,12 +332,12 @@ impl<T> Inner<T> {
             .unwrap_or_else(|_| Err(Error::new(ErrorKind::Artifact, "the artifact made the rule compiler panic")))
     }
 
-    /// Puts rules to use.
-    fn publish(&self, rules: T, text: Arc<str>, location: String, etag: Option<String>) {
+    /// Puts rules to use. Gives back those that were in use.
+    fn publish(&self, rules: T, text: Arc<str>, location: String, etag: Option<String>) -> Option<Arc<Snapshot<T>>> {
         let retrieval_count = self.current.load().as_ref().map_or(0, |snapshot| snapshot.retrieval_count) + 1;
         let retrieved_ms = self.env.clock.now_ms();
         let snapshot = Snapshot { rules, text, location, etag, retrieved_ms, retrieval_count };
-        self.current.store(Some(Arc::new(snapshot)));
+        let old = self.current.swap(Some(Arc::new(snapshot)));
         self.progress.send_if_modified(|progress| {
             let news = matches!(progress, Progress::Waiting | Progress::Failed(_));
             if news {
@@ -335,6 +345,7 @@ impl<T> Inner<T> {
             }
             news
         });
+        old
     }
 
     /// Sends an event; `members` is the JSON of its members but `type`, each begun by a comma.

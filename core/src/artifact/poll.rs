@@ -14,6 +14,9 @@ const FILE_AFTER: Duration = Duration::from_secs(2);
 const AGAIN_WITHOUT_ARTIFACT: Duration = Duration::from_secs(1);
 const AGAIN_WITH_ARTIFACT: Duration = Duration::from_secs(10);
 
+/// So many intervals without a poll are too many.
+const QUIET: u32 = 3;
+
 /// Starts the supervisor, once.
 pub(super) fn start<T: Send + Sync + 'static>(inner: &Arc<Inner<T>>) {
     let mut work = inner.work();
@@ -21,31 +24,69 @@ pub(super) fn start<T: Send + Sync + 'static>(inner: &Arc<Inner<T>>) {
         return;
     }
     work.started = true;
-    let supervised = Arc::clone(inner);
-    let handle = inner.env.runtime.spawn(async move {
-        let mut first = true;
-        loop {
-            // A task of its own: its panic comes back as a value. Both are aborted by `stop`.
-            let task = {
-                let mut work = supervised.work();
-                if work.stopped {
-                    return;
-                }
-                let task = supervised.env.runtime.spawn(run(Arc::clone(&supervised), first));
-                work.tasks.push(task.abort_handle());
-                task
-            };
-            match task.await {
-                Ok(()) => return,
-                Err(error) if error.is_cancelled() => return,
-                Err(_) => log::error!(target: "target_sdk::artifact", "polling panicked; it goes on in a second"),
+    let handle = inner.env.runtime.spawn(supervise(Arc::clone(inner)));
+    work.supervisor = Some(handle.abort_handle());
+}
+
+/// Sees to it that somebody polls, until the provider is stopped.
+async fn supervise<T: Send + Sync + 'static>(inner: Arc<Inner<T>>) {
+    let mut first = true;
+    loop {
+        // A task of its own: its panic comes back as a value. Both are aborted by `stop`.
+        let mut poller = {
+            let mut work = inner.work();
+            if work.stopped {
+                return;
             }
-            supervised.first_load_failed(Error::internal("loading the artifact panicked"));
-            first = false;
-            sleep(Duration::from_secs(1)).await;
+            let poller = inner.env.runtime.spawn(run(Arc::clone(&inner), first));
+            work.poller = Some(poller.abort_handle());
+            poller
+        };
+        let ended = tokio::select! {
+            ended = &mut poller => Some(ended),
+            () = silence(&inner) => None,
+        };
+        match ended {
+            Some(Ok(())) => return,
+            Some(Err(_)) if inner.work().stopped => return,
+            Some(Err(error)) => {
+                let how = if error.is_panic() { "panicked" } else { "was ended" };
+                log::error!(target: "target_sdk::artifact", "polling {how}; it goes on in a second");
+            }
+            None => {
+                let age = inner.work().polled_at.map_or(0, |at| at.elapsed().as_secs());
+                log::warn!(
+                    target: "target_sdk::artifact",
+                    "the last poll began {age} s ago, more than {QUIET} intervals: polling is begun anew"
+                );
+                poller.abort();
+                // It may be the load that hangs.
+                if let Some(load) = inner.work().load.take() {
+                    load.task.abort();
+                }
+            }
         }
-    });
-    work.tasks.push(handle.abort_handle());
+        inner.work().restarts += 1;
+        inner.first_load_failed(Error::internal("loading the artifact ended without an outcome"));
+        first = false;
+        sleep(Duration::from_secs(1)).await;
+    }
+}
+
+/// Resolves when no poll was begun for too long. Looks at the count of polls once an interval, not at the time: after a
+/// pause of the whole machine everything is late at once, and nothing is wrong.
+async fn silence<T>(inner: &Inner<T>) {
+    let Some(interval) = inner.settings.interval.filter(|_| inner.transport.is_some()) else {
+        return std::future::pending().await;
+    };
+    let polls = || inner.work().polls;
+    let (mut known, mut quiet) = (polls(), 0);
+    while quiet < QUIET {
+        sleep(interval.max(load::DEADLINE)).await;
+        let now = polls();
+        quiet = if now == known { quiet + 1 } else { 0 };
+        known = now;
+    }
 }
 
 async fn run<T: Send + Sync + 'static>(inner: Arc<Inner<T>>, first: bool) {
@@ -163,6 +204,75 @@ mod tests {
         }
         assert!((8639..=8641).contains(&polls), "{polls}");
         assert!(gaps.len() > 1000);
+    }
+
+    /// A provider whose network refuses connections, and who polls every five minutes.
+    fn provider(compile: fn(&str) -> crate::error::Result<()>) -> super::super::Provider<()> {
+        let mut config = super::super::tests::config();
+        config.secure = false;
+        // The discard port: nobody listens there, and whether or not is all the same.
+        config.cdn_base = "127.0.0.1:9".to_owned();
+        #[allow(clippy::disallowed_methods)] // a test
+        let env = crate::env::Environment::system(tokio::runtime::Handle::current());
+        let transport = crate::transport::Transport::new(&config.transport).unwrap();
+        super::super::Provider::new(&config, Some(transport), &env, compile).unwrap()
+    }
+
+    async fn polled(provider: &super::super::Provider<()>, polls: u64, within: Duration) {
+        let limit = Instant::now() + within;
+        while provider.status().polls < polls {
+            assert!(Instant::now() < limit, "{:?}", provider.status());
+            sleep(Duration::from_secs(1)).await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn polling_that_dies_goes_on() {
+        let provider = provider(|_| Ok(()));
+        provider.start();
+        for deaths in 1..=5 {
+            polled(&provider, provider.status().polls + 2, Duration::from_secs(700)).await;
+            let poller = provider.0.work().poller.clone().unwrap();
+            poller.abort();
+            polled(&provider, provider.status().polls + 1, Duration::from_secs(331)).await;
+            assert_eq!(provider.status().restarts, deaths);
+        }
+        provider.stop();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn polling_that_is_stuck_is_begun_anew() {
+        let provider = provider(|_| Ok(()));
+        provider.start();
+        polled(&provider, 3, Duration::from_secs(1000)).await;
+        // A load without an end: all further ones wait for it.
+        let (outcome, receiver) = tokio::sync::watch::channel(None);
+        let task = tokio::spawn(async move {
+            let _outcome = outcome;
+            std::future::pending::<()>().await;
+        });
+        provider.0.work().load = Some(super::super::Load { outcome: receiver, task: task.abort_handle() });
+        let stuck = provider.status().polls;
+        polled(&provider, stuck + 1, Duration::from_secs(300 * 5)).await;
+        assert_eq!(provider.status().restarts, 1);
+        assert!(task.await.unwrap_err().is_cancelled(), "the load that was stuck has ended");
+        polled(&provider, stuck + 3, Duration::from_secs(1000)).await;
+        assert_eq!(provider.status().restarts, 1, "all is well again");
+        provider.stop();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_month_of_polls_needs_no_restart() {
+        let provider = provider(|_| Ok(()));
+        provider.0.publish((), "{}".into(), String::new(), None);
+        provider.start();
+        sleep(Duration::from_secs(30 * 86_400)).await;
+        let status = provider.status();
+        // Each of them fails here, and a failed one is tried again after some seconds: never slower than planned.
+        assert!(status.polls >= 8_639, "{status:?}");
+        assert_eq!(status.restarts, 0);
+        assert!(status.last_poll_age.unwrap() <= Duration::from_secs(331));
+        provider.stop();
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::notifier::Origin;
 use super::{Inner, State};
 use crate::artifact::GeoAnswer;
 use crate::config::DecisioningMethod;
-use crate::decisioning::{Decision, Input, IpToLookUp, TraceSource, decide, needs_geo_lookup, valid_geo};
+use crate::decisioning::{Decision, Input, IpToLookUp, TraceSource, decide, merge_geo, needs_geo_lookup};
 use crate::delivery::Prepared;
 use crate::envelope::{self, RawList};
 use crate::error::{Error, ErrorKind};
@@ -110,12 +110,8 @@ fn not_ready(inner: &Inner) -> Error {
 fn place(request: &mut Object<'_>, answer: Option<&GeoAnswer>) {
     let Some(Json::Object(context)) = request.get_mut("context") else { return };
     let Some(asked) = context.get("geo") else { return };
-    let mut geo = valid_geo(Some(asked));
-    if let Some(Ok(Json::Object(found))) = answer.map(|answer| json::parse(&answer.json, &Limits::REMOTE)) {
-        for (field, value) in found {
-            geo.set(field.into_owned(), value.into_owned());
-        }
-    }
+    let found = answer.and_then(|answer| json::parse(&answer.json, &Limits::REMOTE).ok());
+    let geo = merge_geo(Some(asked), found.as_ref());
     if geo.is_empty() {
         context.remove("geo");
     } else {

@@ -1,10 +1,9 @@
-//! When to look up a visitor's place, and how the answer joins the request. The look-up itself is the caller's.
+//! When to look up a visitor's place, and what of a given one counts. The look-up itself is the caller's.
 
 use std::net::IpAddr;
 
 use super::Ruleset;
-use crate::json::{Json, Number, Object};
-use crate::number::parse_float;
+use crate::json::{Json, Object};
 
 /// Whose place to look up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,16 +16,6 @@ pub enum IpToLookUp<'a> {
 
 const UNKNOWN: &str = "unknownIpAddress";
 const FIELDS: [&str; 5] = ["latitude", "longitude", "countryCode", "stateCode", "city"];
-
-/// The headers of a geo answer, which are also the keys of its body, and the fields that they fill.
-const ANSWER: [(&str, &str); 6] = [
-    ("x-forwarded-for", "ipAddress"),
-    ("x-geo-latitude", "latitude"),
-    ("x-geo-longitude", "longitude"),
-    ("x-geo-country-code", "countryCode"),
-    ("x-geo-region-code", "stateCode"),
-    ("x-geo-city", "city"),
-];
 
 /// Whether `context.geo` must be completed before deciding: the artifact targets places, the request has an address
 /// and says nothing else about where the visitor is.
@@ -61,27 +50,12 @@ pub fn valid_geo(geo: Option<&Json<'_>>) -> Object<'static> {
     valid
 }
 
-/// Lays the answer of a geo look-up over the request's geo. The answer is a JSON body, or headers, or both; the body
-/// wins. `header` gives the value of a header by its lower-case name.
-pub fn merge_geo<'h>(
-    geo: Option<&Json<'_>>,
-    body: Option<&Json<'_>>,
-    header: impl Fn(&str) -> Option<&'h str>,
-) -> Object<'static> {
+/// The request's geo without an address that is none, and over it the fields of a look-up's answer.
+pub fn merge_geo(geo: Option<&Json<'_>>, answer: Option<&Json<'_>>) -> Object<'static> {
     let mut merged = valid_geo(geo);
-    for (name, field) in ANSWER {
-        let from_body = body.and_then(|body| body.get(name)).filter(|value| !value.is_null());
-        let value =
-            from_body.cloned().map(Json::into_owned).or_else(|| header(name).map(|text| text.to_owned().into()));
-        let value = match (field, value) {
-            ("latitude" | "longitude", Some(Json::String(text))) => {
-                Number::from_f64(parse_float(&text)).map(Json::Number)
-            }
-            ("latitude" | "longitude", Some(value)) => Some(value).filter(|value| value.as_f64().is_some()),
-            (_, value) => value,
-        };
-        if let Some(value) = value {
-            merged.set(field, value);
+    if let Some(Json::Object(found)) = answer {
+        for (field, value) in found.iter() {
+            merged.set(field.to_owned(), value.clone().into_owned());
         }
     }
     merged
@@ -122,21 +96,19 @@ mod tests {
 
     #[test]
     fn answers_join_the_request() {
-        let merged = |geo: &str, body: &str, headers: &[(&str, &'static str)]| {
-            let header = |name: &str| headers.iter().find(|(known, _)| *known == name).map(|(_, value)| *value);
+        for (geo, answer, expected) in [
+            (
+                r#"{"ipAddress":"1.1.1.1","zip":"1"}"#,
+                r#"{"latitude":1.5,"city":"BERN"}"#,
+                r#"{"ipAddress":"1.1.1.1","zip":"1","latitude":1.5,"city":"BERN"}"#,
+            ),
+            (r#"{"ipAddress":"unknownIpAddress"}"#, r#"{"ipAddress":"9.9.9.9"}"#, r#"{"ipAddress":"9.9.9.9"}"#),
+            (r#"{"ipAddress":"unknownIpAddress"}"#, "{}", "{}"),
+            (r#"{"ipAddress":"1.1.1.1"}"#, "null", r#"{"ipAddress":"1.1.1.1"}"#),
+        ] {
             let mut out = String::new();
-            merge_geo(Some(&parse(geo)), Some(&parse(body)), header).write(&mut out);
-            out
-        };
-        let body = r#"{"x-geo-latitude":37.75,"x-geo-longitude":"-122.4 W","x-geo-country-code":"US","x-geo-region-code":"CA","x-geo-city":null}"#;
-        assert_eq!(
-            merged(r#"{"ipAddress":"127.0.0.1"}"#, body, &[("x-geo-city", "BERN"), ("x-geo-latitude", "1")]),
-            r#"{"ipAddress":"127.0.0.1","latitude":37.75,"longitude":-122.4,"countryCode":"US","stateCode":"CA","city":"BERN"}"#
-        );
-        assert_eq!(merged(r#"{"ipAddress":"unknownIpAddress"}"#, r#"{"x-geo-latitude":"north"}"#, &[]), "{}");
-        assert_eq!(
-            merged(r#"{"ipAddress":"x","zip":"1"}"#, r#"{"x-forwarded-for":"9.9.9.9"}"#, &[]),
-            r#"{"zip":"1","ipAddress":"9.9.9.9"}"#
-        );
+            merge_geo(Some(&parse(geo)), Some(&parse(answer))).write(&mut out);
+            assert_eq!(out, expected);
+        }
     }
 }

@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
+use target_sdk_core::artifact::GeoAnswer;
 use target_sdk_core::decisioning::{Input, IpToLookUp, Ruleset, TraceSource, decide, merge_geo, needs_geo_lookup};
 use target_sdk_core::env::{Clock, SystemClock, SystemRandom};
 use target_sdk_core::json::{self, Json, Limits, Object};
@@ -44,8 +45,10 @@ impl Engine {
             Some(IpToLookUp::Unknown) => None,
         };
         let place = Value::Object(geo::place(offers, address, std::net::Ipv4Addr::LOCALHOST.into())).to_string();
+        let told = json::parse(&place, &Limits::REMOTE).map_err(|error| error.to_string())?;
+        let place = GeoAnswer::read(Some(&told), |_| None).json;
         let place = json::parse(&place, &Limits::REMOTE).map_err(|error| error.to_string())?;
-        let merged = merge_geo(asked, Some(&place), |_| None);
+        let merged = merge_geo(asked, Some(&place));
         if let Some(Json::Object(context)) = request.get_mut("context") {
             context.set("geo", merged);
         }
