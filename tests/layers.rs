@@ -81,7 +81,7 @@ fn module_of(path: &Path) -> String {
 }
 
 /// Used by everybody, and using only each other.
-const LEAVES: [&str; 6] = ["error", "json", "env", "config", "suggest", "number"];
+const LEAVES: [&str; 7] = ["error", "json", "env", "config", "suggest", "number", "excerpt"];
 
 /// What else a module of the core may use.
 const MAY_USE: [(&str, &[&str]); 10] = [

@@ -21,5 +21,6 @@ pub mod envelope;
 pub mod telemetry;
 pub mod visitor;
 
+mod excerpt;
 mod number;
 mod suggest;

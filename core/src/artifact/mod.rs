@@ -80,8 +80,8 @@ pub struct Status {
 }
 
 impl Status {
-    /// As a JSON object, for statistics.
-    pub fn json(&self) -> String {
+    /// As a JSON object, for statistics. `current`: version and size in bytes of the artifact in use.
+    pub fn json(&self, current: Option<(&str, usize)>) -> String {
         let state = match self.state {
             State::Waiting => "waiting",
             State::Ready => "ready",
@@ -91,6 +91,11 @@ impl Status {
             r#"{{"state":"{state}","polls":{},"failures":{},"downloads":{},"notModified":{},"restarts":{}"#,
             self.polls, self.failures, self.downloads, self.not_modified, self.restarts
         );
+        if let Some((version, bytes)) = current {
+            out.push_str(",\"version\":");
+            crate::json::write_str(&mut out, version);
+            out.push_str(&format!(",\"bytes\":{bytes}"));
+        }
         for (key, age) in [("ageMs", self.age), ("lastPollAgeMs", self.last_poll_age)] {
             if let Some(age) = age {
                 out.push_str(&format!(r#","{key}":{}"#, age.as_millis()));

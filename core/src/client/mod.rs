@@ -200,7 +200,10 @@ impl Client {
         let limits = inner.limits.json();
         let telemetry = format!(r#"{{"waiting":{},"dropped":{}}}"#, inner.telemetry.len(), inner.telemetry.dropped());
         let transport = inner.transport.as_ref().map(|transport| transport.stats().json());
-        let artifact = inner.artifact.as_ref().map(|artifact| artifact.status().json());
+        let artifact = inner.artifact.as_ref().map(|artifact| {
+            let rules = artifact.current();
+            artifact.status().json(rules.as_ref().map(|rules| (rules.rules.version.as_str(), rules.text.len())))
+        });
         let notifications = inner.notifier.get().map(Notifier::json);
         let sections = [
             ("limits", Some(limits)),

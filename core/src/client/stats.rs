@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwapOption;
+
 use crate::error::{Error, ErrorKind};
 use crate::json::write_str;
 
@@ -31,6 +33,14 @@ struct Inner {
     cancelled: AtomicU64,
     kinds: [Counters; KINDS.len()],
     errors: [AtomicU64; ERRORS.len() + 1],
+    last_error: ArcSwapOption<LastError>,
+}
+
+/// The last call that failed.
+struct LastError {
+    name: &'static str,
+    message: String,
+    at: Instant,
 }
 
 #[derive(Default)]
@@ -53,6 +63,7 @@ impl Stats {
             cancelled: AtomicU64::new(0),
             kinds: std::array::from_fn(|_| Counters::default()),
             errors: std::array::from_fn(|_| AtomicU64::new(0)),
+            last_error: ArcSwapOption::empty(),
         }))
     }
 
@@ -88,7 +99,7 @@ impl Stats {
             out.push('}');
         }
         out.push_str("},\"errors\":{");
-        let names = ERRORS.iter().map(|(_, name)| *name).chain(["other"]);
+        let names = ERRORS.iter().map(|(_, name)| *name).chain([OTHER]);
         let mut comma = "";
         for (name, count) in names.zip(&inner.errors).map(|(name, count)| (name, count.load(SeqCst))) {
             if count > 0 {
@@ -97,6 +108,11 @@ impl Stats {
             }
         }
         out.push('}');
+        if let Some(error) = &*inner.last_error.load() {
+            let _ = write!(out, r#","lastError":{{"kind":"{}","message":"#, error.name);
+            write_str(&mut out, &error.message);
+            let _ = write!(out, r#","ageMs":{}}}"#, error.at.elapsed().as_millis());
+        }
         for (name, json) in sections {
             out.push(',');
             write_str(&mut out, name);
@@ -127,6 +143,9 @@ impl Running {
             if let Some(count) = inner.errors.get(place) {
                 count.fetch_add(1, SeqCst);
             }
+            let name = ERRORS.get(place).map_or(OTHER, |(_, name)| *name);
+            let last = LastError { name, message: error.message().to_owned(), at: Instant::now() };
+            inner.last_error.store(Some(Arc::new(last)));
         }
     }
 }
@@ -138,6 +157,9 @@ impl Drop for Running {
         }
     }
 }
+
+/// Where errors without a name of their own are counted.
+const OTHER: &str = "other";
 
 /// Errors that are counted one by one.
 const ERRORS: [(ErrorKind, &str); 15] = [
@@ -275,11 +297,16 @@ mod tests {
             ("/operations/on-device/succeeded", 1.0),
             ("/operations/notifications/failed", 1.0),
             ("/errors/timeout", 2.0),
+            ("/operations/notifications/latencyMs/count", 1.0),
             ("/transport/connections", 2.0),
         ] {
             assert_eq!(number(&json, pointer), expected, "{pointer} of {json}");
         }
-        assert!(parse(&json, &Limits::OPTIONS).unwrap().pointer("/a\"b").is_some_and(Json::is_null));
+        let document = parse(&json, &Limits::OPTIONS).unwrap();
+        assert!(document.pointer("/a\"b").is_some_and(Json::is_null));
+        assert_eq!(document.pointer("/lastError/kind").and_then(Json::as_str), Some("timeout"));
+        assert_eq!(document.pointer("/lastError/message").and_then(Json::as_str), Some("late"));
+        assert!(number(&json, "/lastError/ageMs") < 60_000.0);
     }
 
     #[test]

@@ -14,7 +14,6 @@ pub mod options;
 pub mod request;
 pub mod response;
 
-mod excerpt;
 mod schema;
 
 pub use options::{CallOptions, parse_options};

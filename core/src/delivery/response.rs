@@ -5,9 +5,9 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Unexpected, Visitor};
 use serde_json::value::RawValue;
 
-use super::excerpt::excerpt;
 use crate::envelope::RawList;
 use crate::error::{Error, ErrorKind, Phase, Result};
+use crate::excerpt::excerpt;
 
 /// An answer of the Delivery API.
 #[derive(Clone, Debug, PartialEq, Eq)]

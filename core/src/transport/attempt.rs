@@ -10,6 +10,7 @@ use super::probe::Probe;
 use super::retry::{self, Retry};
 use super::{Response, Timing};
 use crate::error::{ErrorKind, Phase};
+use crate::excerpt::excerpt;
 
 /// How much of an error page is read: enough for the excerpt, and usually enough to keep the connection.
 const ERROR_PAGE: usize = 16 << 10;
@@ -139,7 +140,7 @@ fn status_failure(status: u16, headers: &HeaderMap, page: &[u8], plan: &Plan<'_>
         retryable: transient || status == 500,
         host_down: matches!(status, 502..=504),
         http_status: Some(status),
-        body: failure::excerpt(page),
+        body: Some(excerpt(page)).filter(|text| !text.is_empty()),
         ..Failure::new(ErrorKind::Http, Phase::Wait, message)
     }
 }
