@@ -16,7 +16,7 @@ use url::Position;
 use super::attempt::{self, Outcome, Plan};
 use super::failure::{self, Failure};
 use super::health::{Admission, Health};
-use super::pool::Pool;
+use super::pool::{Needs, Pool};
 use super::probe::Probe;
 use super::retry::{self, Retry};
 use super::{Method, Purpose, Request, Response, TransportStats, address};
@@ -95,7 +95,13 @@ impl Inner {
         // Boxed: reqwest's future is large and would be copied into every caller's.
         match tokio::time::timeout_at(request.deadline, Box::pin(run)).await {
             Ok(result) => result,
-            Err(_) => Err(failure::too_late(host_of(&url), probe.progress(), began.elapsed())),
+            Err(_) => {
+                let progress = probe.progress();
+                if matches!(progress.phase, Phase::Wait | Phase::Read) {
+                    self.pool.suspect(needs(&request, &url));
+                }
+                Err(failure::too_late(host_of(&url), progress, began.elapsed()))
+            }
         }
     }
 
@@ -169,7 +175,8 @@ impl Inner {
                     }
                 });
             };
-            let client = self.pool.client(url.scheme() == "https", public_only)?;
+            let needs = needs(request, url);
+            let client = self.pool.client(needs)?;
             let attempt = build(request, url, body)?;
             probe.begin_attempt();
             count(&self.counters.attempts, 1);
@@ -178,6 +185,9 @@ impl Inner {
             let failure = match attempt::attempt(&client, attempt, &plan, probe, received).await {
                 Ok(outcome) => {
                     ticket.settle(false);
+                    if matches!(&outcome, Outcome::Answer(response) if response.version == "HTTP/2") {
+                        self.pool.speaks_http2(needs);
+                    }
                     return Ok(outcome);
                 }
                 Err(failure) => failure,
@@ -281,6 +291,10 @@ impl Inner {
             }
         }
     }
+}
+
+fn needs(request: &Request, url: &Url) -> Needs {
+    Needs { https: url.scheme() == "https", public_only: !request.private_addresses_allowed }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
