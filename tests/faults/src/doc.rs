@@ -12,7 +12,10 @@ pub fn text() -> String {
     let rows = rows();
     let mut out = INTRODUCTION.trim_end().to_owned() + "\n";
     for (group, title) in GROUPS {
-        let _ = write!(out, "\n## {title}\n\n| the server, or the network | calls | artifact | test |\n| --- | --- | --- | --- |\n");
+        let _ = write!(
+            out,
+            "\n## {title}\n\n| the server, or the network | calls | artifact | test |\n| --- | --- | --- | --- |\n"
+        );
         for row in rows.iter().filter(|row| row.group == group) {
             let calls = calls(row);
             let artifact = row.artifact.as_ref().map_or(String::new(), |expect| artifact(row, expect));

@@ -154,6 +154,11 @@ fn request(shared: &Shared, h2: &mut Connection, stream: u32) -> io::Result<bool
             let word = if shared.is_broken() { "good" } else { "healthy" };
             h2.served += 1;
             h2.respond(stream, 200, &shared.subject.body(word))?;
+            if let Some(spoil) = shared.row.afterwards
+                && !shared.spoilt.swap(true, SeqCst)
+            {
+                spoil(h2)?;
+            }
             return Ok(true);
         }
     };

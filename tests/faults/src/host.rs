@@ -21,12 +21,15 @@ struct Host {
     /// Completions by tag, as they came.
     done: Vec<(u64, RawCompletion)>,
     next_tag: u64,
+    /// Descriptors that nobody else can have.
+    wasted: Vec<std::fs::File>,
 }
 
 /// Reads commands until the end of standard input.
 pub fn run() {
     abi::api();
     let (descriptors, threads) = (process::descriptors(), process::thread_names().len());
+    few_descriptors();
     abi::init();
     let mut host = Host {
         queue: Queue::new(),
@@ -36,6 +39,7 @@ pub fn run() {
         records: Vec::new(),
         done: Vec::new(),
         next_tag: 1,
+        wasted: Vec::new(),
     };
     abi::log_to(host.log);
     for line in std::io::stdin().lock().lines() {
@@ -93,14 +97,18 @@ impl Host {
                 crate::shim::set(command["name"].as_str().expect("name"), command["value"].as_i64().expect("value"));
                 json!({})
             }
+            "forget" => {
+                self.drain(0);
+                self.events.clear();
+                json!({})
+            }
             "descriptors" => {
-                let limit = match command["spare"].as_u64() {
-                    Some(spare) => process::descriptors() as u64 + spare,
-                    None => 1024,
-                };
-                let limits = libc::rlimit { rlim_cur: limit, rlim_max: 1024 };
-                // SAFETY: a valid struct.
-                assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limits) }, 0);
+                self.wasted.clear();
+                while command["none"] == true
+                    && let Ok(file) = std::fs::File::open("/dev/null")
+                {
+                    self.wasted.push(file);
+                }
                 json!({})
             }
             other => panic!("unknown command {other}"),
@@ -203,15 +211,17 @@ impl Host {
         }
         let status = abi::shutdown(10_000);
         self.drain(0);
-        let twice = self.done.iter().any(|(tag, one)| self.done.iter().filter(|(of, _)| of == tag).count() > 1 && one.tag == *tag);
+        let twice = self
+            .done
+            .iter()
+            .any(|(tag, one)| self.done.iter().filter(|(of, _)| of == tag).count() > 1 && one.tag == *tag);
         self.queue.destroy();
         let log = self.log;
         log.destroy();
         // Threads that look up names end by themselves when they have had nothing to do for a while.
         let left = || process::thread_names().into_iter().filter(|name| name != "target-dns").count();
-        let ended = process::eventually(Duration::from_secs(10), || {
-            left() <= threads && process::descriptors() <= descriptors
-        });
+        let ended =
+            process::eventually(Duration::from_secs(10), || left() <= threads && process::descriptors() <= descriptors);
         let answer = json!({
             "status": abi::status_name(status), "clean": ended, "twice": twice,
             "descriptors": [descriptors, process::descriptor_names()], "threads": [threads, process::thread_names()],
@@ -220,6 +230,13 @@ impl Host {
         self.log = Queue::new();
         answer
     }
+}
+
+/// So few that they can all be taken.
+fn few_descriptors() {
+    let limits = libc::rlimit { rlim_cur: 256, rlim_max: 256 };
+    // SAFETY: a valid struct.
+    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limits) }, 0);
 }
 
 fn asked(command: &Value) -> (What, String) {

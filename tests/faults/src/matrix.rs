@@ -112,7 +112,11 @@ fn cases(plan: &Plan) -> Cases {
                 }
                 // Those that take their time begin first.
                 let slow = subject == Subject::Artifact;
-                if slow { all.push_front((case(), false)) } else { all.push_back((case(), false)) }
+                if slow {
+                    all.push_front((case(), false))
+                } else {
+                    all.push_back((case(), false))
+                }
                 if plan.long {
                     all.push_back((case(), true));
                 }

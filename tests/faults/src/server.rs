@@ -28,7 +28,13 @@ pub trait Stream: Read + Write + Send {
 
 impl Stream for TcpStream {}
 
-impl Stream for rustls::StreamOwned<rustls::ServerConnection, TcpStream> {
+impl Stream for Box<dyn Stream> {
+    fn close_notify(&mut self) {
+        (**self).close_notify();
+    }
+}
+
+impl<S: Read + Write + Send> Stream for rustls::StreamOwned<rustls::ServerConnection, S> {
     fn close_notify(&mut self) {
         self.conn.send_close_notify();
         let _ = self.flush();
@@ -107,6 +113,8 @@ pub struct Shared {
     sockets: Mutex<Vec<TcpStream>>,
     listener: Mutex<Option<TcpListener>>,
     bodies: Mutex<Vec<Vec<u8>>>,
+    /// Whether [`Row::afterwards`] has been done.
+    pub spoilt: AtomicBool,
 }
 
 pub struct Server {
@@ -137,6 +145,7 @@ impl Server {
             sockets: Mutex::default(),
             listener: Mutex::default(),
             bodies: Mutex::default(),
+            spoilt: AtomicBool::new(false),
         });
         let server = Server { shared, _guard: guard, crowd: Mutex::default() };
         server.listen(128);
@@ -181,7 +190,7 @@ impl Server {
             (_, Fault::OnReuse(_)) => {}
             (_, Fault::IdleClosed) => self.shared.close_all(),
             // What happens before the first request needs a new connection.
-            (_, Fault::OnRequest(_)) if self.shared.row.warm => {}
+            _ if self.shared.row.warm => {}
             _ => self.shared.close_all(),
         }
     }
@@ -273,9 +282,7 @@ fn connection(shared: &Shared, tcp: TcpStream) -> io::Result<()> {
         return script(shared, tcp);
     }
     match &row.net {
-        Net::Plain | Net::Nobody | Net::Full | Net::Ipv6 => {
-            http1(shared, Conn::new(tcp.try_clone()?, Box::new(tcp)))
-        }
+        Net::Plain | Net::Nobody | Net::Full | Net::Ipv6 => http1(shared, Conn::new(tcp.try_clone()?, Box::new(tcp))),
         Net::Tls(kind) => {
             if broken && kind.fails() {
                 shared.meet();
@@ -322,9 +329,8 @@ fn http1(shared: &Shared, mut conn: Conn) -> io::Result<()> {
         served += 1;
         if request.method == "CONNECT" && fault.is_none() {
             conn.send("HTTP/1.1 200 Connection established\r\n\r\n")?;
-            let tcp = conn.tcp.try_clone()?;
-            let stream = tls::accept(tcp.try_clone()?, &tls::Kind::Good)?;
-            return http1(shared, Conn::new(tcp, Box::new(stream)));
+            let stream = tls::accept(conn.stream, &tls::Kind::Good)?;
+            return http1(shared, Conn::new(conn.tcp, Box::new(stream)));
         }
         let Some(script) = fault else {
             http::healthy(shared, &mut conn, &request)?;

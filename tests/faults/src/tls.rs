@@ -1,7 +1,6 @@
 //! Certificates, good and bad, and servers that present them.
 
-use std::io::{self, Write};
-use std::net::TcpStream;
+use std::io::{self, Read, Write};
 use std::sync::{Arc, LazyLock};
 
 use rcgen::{BasicConstraints, CertificateParams, CustomExtension, DnType, IsCa, Issuer, KeyPair};
@@ -154,7 +153,7 @@ fn config(kind: Kind) -> Arc<ServerConfig> {
 }
 
 /// The server's side of a handshake.
-pub fn accept(tcp: TcpStream, kind: &Kind) -> io::Result<StreamOwned<ServerConnection, TcpStream>> {
+pub fn accept<S: Read + Write>(transport: S, kind: &Kind) -> io::Result<StreamOwned<ServerConnection, S>> {
     static GOOD: LazyLock<Arc<ServerConfig>> = LazyLock::new(|| config(Kind::Good));
     static H2: LazyLock<Arc<ServerConfig>> = LazyLock::new(|| config(Kind::H2));
     let config = match kind {
@@ -163,7 +162,7 @@ pub fn accept(tcp: TcpStream, kind: &Kind) -> io::Result<StreamOwned<ServerConne
         other => config(*other),
     };
     let connection = ServerConnection::new(config).map_err(io::Error::other)?;
-    let mut stream = StreamOwned::new(connection, tcp);
+    let mut stream = StreamOwned::new(connection, transport);
     while stream.conn.is_handshaking() {
         if let Err(error) = stream.conn.complete_io(&mut stream.sock) {
             // The alert says why.

@@ -71,12 +71,16 @@ fn breaking() -> Vec<Row> {
         },
         Row {
             big: true,
-            ..row(group, "half-close-in-request-body", "Half-closes (FIN) in the middle of a large request, and reads on")
-                .on_head(|x| {
-                    http::read_head(x.conn)?;
-                    Ok(Then::Close)
-                })
-                .calls(NETWORK, 1)
+            ..row(
+                group,
+                "half-close-in-request-body",
+                "Half-closes (FIN) in the middle of a large request, and reads on",
+            )
+            .on_head(|x| {
+                http::read_head(x.conn)?;
+                Ok(Then::Close)
+            })
+            .calls(NETWORK, 1)
         },
         row(group, "fin-before-answer", "Closes a new connection after the request, without an answer")
             .on_request(|_| Ok(Then::Close))
@@ -139,13 +143,17 @@ fn slow() -> Vec<Row> {
             .times_out(600, "wait", 1),
         Row {
             big: true,
-            ..row(group, "accept-never-read-large", "Accepts, and never reads a request larger than the system's buffers")
-                .on_accept(|shared, tcp| {
-                    while_broken(shared);
-                    drop(tcp);
-                    Ok(())
-                })
-                .times_out(600, "wait", 1)
+            ..row(
+                group,
+                "accept-never-read-large",
+                "Accepts, and never reads a request larger than the system's buffers",
+            )
+            .on_accept(|shared, tcp| {
+                while_broken(shared);
+                drop(tcp);
+                Ok(())
+            })
+            .times_out(600, "wait", 1)
         },
         stalls("no-answer", "Reads the request and never answers")
             .on_request(|x| {
@@ -178,7 +186,9 @@ fn slow() -> Vec<Row> {
             .times_out(800, "read", 1),
         stalls("drip-head", "Sends the head at one byte every 100 ms")
             .on_request(|x| {
-                for byte in b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\nx: ".iter().cycle() {
+                for byte in
+                    b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\nx: ".iter().cycle()
+                {
                     x.send([*byte])?;
                     pause(100);
                 }
@@ -255,28 +265,36 @@ fn kept() -> Vec<Row> {
                 .word(Some("healthy"))
                 .unseen()
         },
-        row(group, "kept-garbage-before-reuse", "Sends bytes that nobody asked for on a kept connection: it is not used again")
-            .on_request(|x| {
-                let body = x.body();
-                x.answer("200 OK", "", &body)?;
-                x.send("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n\"stale-1\"")?;
-                Ok(Then::Serve)
-            })
-            .succeeds(1),
-        row(group, "request-timeout-408", "Answers a request with an unasked 408 and closes, as servers do with idle connections")
-            .on_reuse(|x| {
-                x.answer("408 Request Timeout", "connection: close\r\n", b"")?;
-                Ok(Then::Close)
-            })
-            .calls(super::HTTP, 1)
-            .http(408),
+        row(
+            group,
+            "kept-garbage-before-reuse",
+            "Sends bytes that nobody asked for on a kept connection: it is not used again",
+        )
+        .on_request(|x| {
+            let body = x.body();
+            x.answer("200 OK", "", &body)?;
+            x.send("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n\"stale-1\"")?;
+            Ok(Then::Serve)
+        })
+        .succeeds(1),
+        row(
+            group,
+            "request-timeout-408",
+            "Answers a request with an unasked 408 and closes, as servers do with idle connections",
+        )
+        .on_reuse(|x| {
+            x.answer("408 Request Timeout", "connection: close\r\n", b"")?;
+            Ok(Then::Close)
+        })
+        .calls(super::HTTP, 1)
+        .http(408),
         row(group, "http09", "Answers without any head, as HTTP/0.9")
             .on_request(|x| {
                 x.send("<html>hello</html>")?;
                 Ok(Then::Close)
             })
             .calls(DECODE, 1)
-            .artifact(NOT_READY, 1),
+            .artifact(super::ARTIFACT, 1),
         row(group, "ssh-banner", "Is an SSH server")
             .on_accept(|shared, mut tcp| {
                 tcp.write_all(b"SSH-2.0-OpenSSH_9.6\r\n")?;
@@ -285,14 +303,20 @@ fn kept() -> Vec<Row> {
             })
             .calls(DECODE, 1)
             .up_to(2)
-            .artifact(NOT_READY, 1)
-            .artifact_up_to(4),
-        row(group, "tls-alert-on-plain-port", "Expects TLS where the client speaks plainly: sends a TLS alert and closes")
-            .on_request(|x| {
-                x.send([0x15, 3, 1, 0, 2, 2, 40])?;
-                Ok(Then::Close)
-            })
-            .calls(DECODE, 1)
-            .artifact(NOT_READY, 1),
+            .or(NETWORK)
+            .artifact(super::ARTIFACT, 1)
+            .artifact_up_to(4)
+            .artifact_or(NOT_READY),
+        row(
+            group,
+            "tls-alert-on-plain-port",
+            "Expects TLS where the client speaks plainly: sends a TLS alert and closes",
+        )
+        .on_request(|x| {
+            x.send([0x15, 3, 1, 0, 2, 2, 40])?;
+            Ok(Then::Close)
+        })
+        .calls(DECODE, 1)
+        .artifact(super::ARTIFACT, 1),
     ]
 }

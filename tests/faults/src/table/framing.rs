@@ -51,7 +51,7 @@ fn lengths() -> Vec<Row> {
         row(group, "two-lengths", "Announces two different lengths")
             .answers(|body| with(&format!("content-length: {}\r\ncontent-length: 3\r\n", body.len()), body))
             .calls(DECODE, 1)
-            .artifact(NOT_READY, 1),
+            .artifact(super::ARTIFACT, 1),
         row(group, "same-length-twice", "Announces the same length twice")
             .answers(|body| {
                 let line = format!("content-length: {}\r\n", body.len());
@@ -59,7 +59,12 @@ fn lengths() -> Vec<Row> {
             })
             .succeeds(1),
         row(group, "length-and-chunks", "Announces a length and sends chunks: the chunks count")
-            .answers(|body| with(&format!("content-length: 3\r\n{CHUNKED}"), &[chunked(body, 50, ""), b"0\r\n\r\n".to_vec()].concat()))
+            .answers(|body| {
+                with(
+                    &format!("content-length: 3\r\n{CHUNKED}"),
+                    &[chunked(body, 50, ""), b"0\r\n\r\n".to_vec()].concat(),
+                )
+            })
             .succeeds(1),
         row(group, "close-delimited", "Announces no length: the body ends with the connection")
             .on_request(|x| {
@@ -88,7 +93,8 @@ fn lengths() -> Vec<Row> {
         row(group, "http10-keep-alive", "Answers in HTTP/1.0 with keep-alive and a length")
             .on_request(|x| {
                 let body = x.body();
-                let head = format!("HTTP/1.0 200 OK\r\nconnection: keep-alive\r\ncontent-length: {}\r\n\r\n", body.len());
+                let head =
+                    format!("HTTP/1.0 200 OK\r\nconnection: keep-alive\r\ncontent-length: {}\r\n\r\n", body.len());
                 x.send([head.as_bytes(), &body].concat())?;
                 Ok(Then::Serve)
             })
@@ -104,7 +110,7 @@ fn lengths() -> Vec<Row> {
             row(group, name, format!("Announces {what}"))
                 .answers(move |body| with(&format!("content-length: {value}\r\n"), body))
                 .calls(DECODE, 1)
-                .artifact(NOT_READY, 1),
+                .artifact(super::ARTIFACT, 1),
         );
     }
     rows.push(
@@ -176,7 +182,8 @@ fn chunks() -> Vec<Row> {
             .succeeds(1),
         row(group, "huge-trailers", "Sends a megabyte of trailers")
             .answers(|body| {
-                let trailers = format!("0\r\n{}\r\n", "x: yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy\r\n".repeat(20_000));
+                let trailers =
+                    format!("0\r\n{}\r\n", "x: yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy\r\n".repeat(20_000));
                 with(CHUNKED, &[chunked(body, 50, ""), trailers.into_bytes()].concat())
             })
             .calls(DECODE, 1)

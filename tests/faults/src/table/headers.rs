@@ -14,10 +14,7 @@ pub(super) fn rows() -> Vec<Row> {
         row(group, name, what).answers(move |body| with(&headers(), body)).succeeds(1)
     };
     let refused = |name: &'static str, what: &'static str, headers: fn() -> String| {
-        row(group, name, what)
-            .answers(move |body| with(&headers(), body))
-            .calls(DECODE, 1)
-            .artifact(NOT_READY, 1)
+        row(group, name, what).answers(move |body| with(&headers(), body)).calls(DECODE, 1).artifact(super::ARTIFACT, 1)
     };
     vec![
         accepted("ninety-headers", "Sends ninety headers", || (0..90).map(|n| format!("x-{n}: {n}\r\n")).collect()),
@@ -30,7 +27,9 @@ pub(super) fn rows() -> Vec<Row> {
         refused("header-1-mib", "Sends a header of a megabyte", || format!("x: {}\r\n", "y".repeat(1 << 20))),
         refused("header-with-nul", "Sends a header with a NUL in it", || "x: a\0b\r\n".to_owned()),
         refused("header-without-colon", "Sends a line that is no header", || "hello\r\n".to_owned()),
-        refused("header-folded", "Sends a header folded over two lines, as was once allowed", || "x: a\r\n b\r\n".to_owned()),
+        refused("header-folded", "Sends a header folded over two lines, as was once allowed", || {
+            "x: a\r\n b\r\n".to_owned()
+        }),
         accepted("cookies", "Sets cookies: they are neither kept nor sent", || {
             "set-cookie: canary=1; Path=/\r\n".repeat(20)
         }),
@@ -41,7 +40,7 @@ pub(super) fn rows() -> Vec<Row> {
                 Ok(Then::Close)
             })
             .calls(DECODE, 1)
-            .artifact(NOT_READY, 1),
+            .artifact(super::ARTIFACT, 1),
         row(group, "status-999", "Answers with status 999")
             .on_request(|x| {
                 let body = x.body();
@@ -57,7 +56,7 @@ pub(super) fn rows() -> Vec<Row> {
                 Ok(Then::Close)
             })
             .calls(DECODE, 1)
-            .artifact(NOT_READY, 1),
+            .artifact(super::ARTIFACT, 1),
         row(group, "continue-once", "Sends an unasked `100 Continue` before the answer")
             .answers(|body| [&b"HTTP/1.1 100 Continue\r\n\r\n"[..], &with("", body)].concat())
             .succeeds(1),
@@ -65,7 +64,9 @@ pub(super) fn rows() -> Vec<Row> {
             .answers(|body| [b"HTTP/1.1 100 Continue\r\n\r\n".repeat(1000), with("", body)].concat())
             .succeeds(1),
         row(group, "early-hints-many", "Sends `103 Early Hints` a thousand times before the answer")
-            .answers(|body| [b"HTTP/1.1 103 Early Hints\r\nlink: </a.css>\r\n\r\n".repeat(1000), with("", body)].concat())
+            .answers(|body| {
+                [b"HTTP/1.1 103 Early Hints\r\nlink: </a.css>\r\n\r\n".repeat(1000), with("", body)].concat()
+            })
             .succeeds(1),
         row(group, "continue-for-ever", "Sends `100 Continue` for ever")
             .on_request(|x| {
@@ -100,21 +101,27 @@ pub(super) fn rows() -> Vec<Row> {
             .calls(OK, 1)
             .word(None)
             .artifact(super::ARTIFACT, 1),
-        row(group, "not-modified-unasked", "Answers 304 to a request without conditions")
-            .on_request(|x| {
-                x.send("HTTP/1.1 304 Not Modified\r\n\r\n")?;
-                Ok(Then::Serve)
-            })
-            .calls(HTTP, 1)
-            .http(304)
-            .artifact(super::ARTIFACT, 1),
-        row(group, "not-modified-with-body", "Answers 304 with a body to a request without conditions")
-            .on_request(|x| {
-                x.send("HTTP/1.1 304 Not Modified\r\ncontent-length: 7\r\n\r\n\"stale\"")?;
-                Ok(Then::Serve)
-            })
-            .calls(HTTP, 1)
-            .http(304)
-            .artifact(super::ARTIFACT, 1),
+        Row {
+            later: "artifactNotModified",
+            ..row(group, "not-modified-unasked", "Answers 304 to a request without conditions")
+                .on_request(|x| {
+                    x.send("HTTP/1.1 304 Not Modified\r\n\r\n")?;
+                    Ok(Then::Serve)
+                })
+                .calls(HTTP, 1)
+                .http(304)
+                .artifact(super::ARTIFACT, 1)
+        },
+        Row {
+            later: "artifactNotModified",
+            ..row(group, "not-modified-with-body", "Answers 304 with a body to a request without conditions")
+                .on_request(|x| {
+                    x.send("HTTP/1.1 304 Not Modified\r\ncontent-length: 7\r\n\r\n\"stale\"")?;
+                    Ok(Then::Serve)
+                })
+                .calls(HTTP, 1)
+                .http(304)
+                .artifact(super::ARTIFACT, 1)
+        },
     ]
 }

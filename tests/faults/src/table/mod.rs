@@ -82,6 +82,8 @@ pub enum Fault {
 #[derive(Clone, Debug)]
 pub struct Expect {
     pub status: &'static str,
+    /// Or this: which of the two is a matter of moments.
+    pub or: Option<&'static str>,
     /// Requests that the library says it made, least and most.
     pub attempts: (u32, u32),
     pub phase: Option<&'static str>,
@@ -95,7 +97,7 @@ pub struct Expect {
 impl Expect {
     fn new(status: &'static str, attempts: u32) -> Expect {
         let word = (status == OK).then_some("good");
-        Expect { status, attempts: (attempts, attempts), phase: None, http: None, at_deadline: false, word }
+        Expect { status, or: None, attempts: (attempts, attempts), phase: None, http: None, at_deadline: false, word }
     }
 }
 
@@ -118,8 +120,14 @@ pub struct Row {
     pub host: Option<&'static str>,
     /// Variable of the preloaded shim that makes the fault.
     pub shim: Option<(&'static str, i64)>,
-    /// Descriptors that the process may still open.
-    pub spare_descriptors: Option<u64>,
+    /// It does not get better: there is no healthy server of this kind.
+    pub incurable: bool,
+    /// The event of a later download that meets the fault.
+    pub later: &'static str,
+    /// The process can open no descriptor.
+    pub no_descriptors: bool,
+    /// What an HTTP/2 server does on a connection after its first answer, while it is healthy.
+    pub afterwards: Option<fn(&mut h2::Connection) -> io::Result<()>>,
     /// Meetings that the server counts, when they are not the attempts.
     pub seen: Option<(u32, u32)>,
     /// Runs in the long form only, with the reason for that in `what`.
@@ -143,7 +151,10 @@ fn row(group: &'static str, name: impl Into<String>, what: impl Into<String>) ->
         config: Value::Null,
         host: None,
         shim: None,
-        spare_descriptors: None,
+        incurable: false,
+        later: "artifactDownloadFailed",
+        no_descriptors: false,
+        afterwards: None,
         seen: None,
         long: false,
         delivery: None,
@@ -173,7 +184,10 @@ impl Row {
         Row { fault: Fault::OnReuse(Box::new(script)), warm: true, ..self }
     }
 
-    fn on_preface(self, script: impl Fn(&Shared, &mut h2::Connection) -> io::Result<()> + Send + Sync + 'static) -> Row {
+    fn on_preface(
+        self,
+        script: impl Fn(&Shared, &mut h2::Connection) -> io::Result<()> + Send + Sync + 'static,
+    ) -> Row {
         Row { fault: Fault::OnPreface(Box::new(script)), net: Net::H2, ..self }
     }
 
@@ -228,6 +242,17 @@ impl Row {
     fn up_to(mut self, attempts: u32) -> Row {
         for expect in [&mut self.delivery, &mut self.notifications].into_iter().flatten() {
             expect.attempts.1 = attempts;
+        }
+        self
+    }
+
+    fn or(self, status: &'static str) -> Row {
+        self.each_call(|expect| expect.or = Some(status))
+    }
+
+    fn artifact_or(mut self, status: &'static str) -> Row {
+        if let Some(expect) = &mut self.artifact {
+            expect.or = Some(status);
         }
         self
     }

@@ -67,19 +67,28 @@ fn names() -> Vec<Row> {
         Row {
             delivery: None,
             notifications: None,
-            ..name("artifact-at-metadata-address", "The artifact's host resolves to the metadata service of a cloud: refused", PRIVATE)
-                .net(Net::Tls(crate::tls::Kind::Good))
-                .config(json!({"secure": true}))
-                .artifact(NOT_READY, 1)
-                .unseen()
+            incurable: true,
+            ..name(
+                "artifact-at-metadata-address",
+                "The artifact's host resolves to the metadata service of a cloud: refused",
+                PRIVATE,
+            )
+            .net(Net::Tls(crate::tls::Kind::Good))
+            .config(json!({"secure": true}))
+            .artifact(super::ARTIFACT, 1)
+            .unseen()
         },
-        row("names", "edge-host-elsewhere", "Answers with an `edgeHost` of its own; `pinServerDomain` keeps the client where it is")
-            .on_request(|x| {
-                let body = String::from_utf8_lossy(&x.body()).replace("mboxedge28.tt.omtrdc.net", "evil.test");
-                x.answer("200 OK", "", body.as_bytes())?;
-                Ok(Then::Serve)
-            })
-            .calls(OK, 1),
+        row(
+            "names",
+            "edge-host-elsewhere",
+            "Answers with an `edgeHost` of its own; `pinServerDomain` keeps the client where it is",
+        )
+        .on_request(|x| {
+            let body = String::from_utf8_lossy(&x.body()).replace("mboxedge28.tt.omtrdc.net", "evil.test");
+            x.answer("200 OK", "", body.as_bytes())?;
+            Ok(Then::Serve)
+        })
+        .calls(OK, 1),
     ]
 }
 
@@ -97,11 +106,10 @@ fn machine() -> Vec<Row> {
         clock("clock-forward", "The wall clock jumps a day ahead, and the server does not answer", 86_400),
         clock("clock-back", "The wall clock jumps ten years back, and the server does not answer", -315_360_000),
         Row {
-            spare_descriptors: Some(0),
+            no_descriptors: true,
             ..row(group, "no-descriptors", "The process has no descriptors left: no socket can be opened")
                 .calls(NETWORK, 2)
                 .phase("connect")
-                .artifact(NOT_READY, 4)
                 .unseen()
         },
     ]

@@ -1,5 +1,7 @@
 //! Proxies. Behind them is a healthy server, which is the same process.
 
+use std::io::Read;
+
 use serde_json::json;
 
 use super::{NETWORK, NOT_READY, Net, OK, Row, row};
@@ -21,8 +23,12 @@ pub(super) fn rows() -> Vec<Row> {
             .artifact(NOT_READY, 4)
     };
     vec![
-        tunnel("proxy-407", "The proxy wants another password (407): asked once", "HTTP/1.1 407 Proxy Authentication Required\r\n\
-            proxy-authenticate: Basic realm=\"x\"\r\ncontent-length: 0\r\n\r\n")
+        tunnel(
+            "proxy-407",
+            "The proxy wants another password (407): asked once",
+            "HTTP/1.1 407 Proxy Authentication Required\r\n\
+            proxy-authenticate: Basic realm=\"x\"\r\ncontent-length: 0\r\n\r\n",
+        )
         .calls(NETWORK, 1)
         .http(407)
         .artifact(super::ARTIFACT, 1),
@@ -41,7 +47,10 @@ pub(super) fn rows() -> Vec<Row> {
             .artifact(NOT_READY, 4),
         proxy("proxy-tunnel-then-garbage", "The proxy makes a tunnel, and what comes through it is not TLS", true)
             .on_request(|x| {
-                x.send("HTTP/1.1 200 OK\r\n\r\nhello, this is no handshake")?;
+                x.send("HTTP/1.1 200 OK\r\n\r\n")?;
+                let mut hello = [0; 4096];
+                let _ = x.conn.stream.read(&mut hello)?;
+                x.send("hello, this is no handshake")?;
                 x.hold()?;
                 Ok(Then::Close)
             })
@@ -91,7 +100,8 @@ pub(super) fn rows() -> Vec<Row> {
         proxy("proxy-plain-well", "A proxy for http does what it should", false)
             .on_request(|x| {
                 let absolute = x.request.target.starts_with("http://edge.test/");
-                let signed_on = x.request.header("proxy-authorization").is_some_and(|value| value.starts_with("Basic "));
+                let signed_on =
+                    x.request.header("proxy-authorization").is_some_and(|value| value.starts_with("Basic "));
                 let body = if absolute && signed_on { x.body() } else { b"{\"wrong\":1}".to_vec() };
                 x.answer("200 OK", "", &body)?;
                 Ok(Then::Serve)

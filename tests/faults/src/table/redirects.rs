@@ -38,9 +38,14 @@ pub(super) fn rows() -> Vec<Row> {
         once("redirect-permanent", "Redirects (308) to a full URL of its own", 308, |port| {
             format!("http://127.0.0.1:{port}/moved/rules.json")
         }),
-        Row { seen: None, ..redirects("redirect-loop", "Redirects (302) to itself for ever", 302, |_| "rules.json".to_owned()) }
-            .artifact(ARTIFACT, 4),
-        redirects("redirect-other-host", "Redirects (307) to another host", 307, |_| "http://other.test/rules.json".to_owned()),
+        Row {
+            seen: None,
+            ..redirects("redirect-loop", "Redirects (302) to itself for ever", 302, |_| "rules.json".to_owned())
+        }
+        .artifact(ARTIFACT, 4),
+        redirects("redirect-other-host", "Redirects (307) to another host", 307, |_| {
+            "http://other.test/rules.json".to_owned()
+        }),
         redirects("redirect-metadata", "Redirects (307) to the metadata service of a cloud", 307, |_| {
             "http://169.254.169.254/latest/meta-data".to_owned()
         }),

@@ -29,13 +29,15 @@ pub(super) fn rows() -> Vec<Row> {
         let row = answers(format!("status-{status}"), format!("Answers {status}"), status, "");
         rows.push(row.calls(HTTP, 2).http(status).artifact(NOT_READY, 4));
     }
-    rows.push(
-        answers("status-407".to_owned(), "Answers 407 though it is no proxy".to_owned(), 407, ""),
-    );
+    rows.push(answers("status-407".to_owned(), "Answers 407 though it is no proxy".to_owned(), 407, ""));
     for (name, what, headers) in [
         ("retry-after-zero", "`Retry-After: 0`", "retry-after: 0\r\n"),
         ("retry-after-one", "`Retry-After: 1`", "retry-after: 1\r\n"),
-        ("retry-after-past", "`Retry-After` with a date that has passed", "retry-after: Sun, 06 Nov 1994 08:49:37 GMT\r\n"),
+        (
+            "retry-after-past",
+            "`Retry-After` with a date that has passed",
+            "retry-after: Sun, 06 Nov 1994 08:49:37 GMT\r\n",
+        ),
         ("retry-after-negative", "`Retry-After: -5`, which means nothing", "retry-after: -5\r\n"),
         ("retry-after-garbage", "`Retry-After: soon`, which means nothing", "retry-after: soon\r\n"),
     ] {
@@ -72,16 +74,20 @@ pub(super) fn rows() -> Vec<Row> {
             .artifact(OK, 2),
     );
     rows.push(
-        row("statuses", "breaks-then-503", "Resets the first request, answers 503 to the next: only downloads are asked again")
-            .on_request(|x| {
-                if x.nth == 1 {
-                    return Ok(Then::Reset);
-                }
-                x.answer("503 Service Unavailable", "", b"")?;
-                Ok(Then::Serve)
-            })
-            .calls(super::NETWORK, 1)
-            .artifact(NOT_READY, 4),
+        row(
+            "statuses",
+            "breaks-then-503",
+            "Resets the first request, answers 503 to the next: only downloads are asked again",
+        )
+        .on_request(|x| {
+            if x.nth == 1 {
+                return Ok(Then::Reset);
+            }
+            x.answer("503 Service Unavailable", "", b"")?;
+            Ok(Then::Serve)
+        })
+        .calls(super::NETWORK, 1)
+        .artifact(NOT_READY, 4),
     );
     rows.push(
         row("statuses", "empty-500", "Answers 500 without a body and closes")

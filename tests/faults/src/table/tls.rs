@@ -67,17 +67,27 @@ pub(super) fn rows() -> Vec<Row> {
         certificate(Kind::NotYetValid, "certificate-not-yet-valid", "Its certificate is not valid yet"),
         certificate(Kind::WrongHost, "certificate-wrong-host", "Its certificate is for another host"),
         certificate(Kind::SelfSigned, "certificate-self-signed", "Its certificate is signed by itself"),
-        certificate(Kind::UnknownCa, "certificate-unknown-authority", "Its certificate is signed by an authority that is not trusted"),
-        certificate(Kind::MissingIntermediate, "certificate-missing-intermediate", "It does not send the intermediate certificate"),
-        certificate(Kind::ClientCertificate, "client-certificate-required", "It wants a client certificate, and there is none"),
+        certificate(
+            Kind::UnknownCa,
+            "certificate-unknown-authority",
+            "Its certificate is signed by an authority that is not trusted",
+        ),
+        certificate(
+            Kind::MissingIntermediate,
+            "certificate-missing-intermediate",
+            "It does not send the intermediate certificate",
+        ),
+        certificate(
+            Kind::ClientCertificate,
+            "client-certificate-required",
+            "It wants a client certificate, and there is none",
+        ),
         certificate(Kind::StrangeAlpn, "alpn-mismatch", "It speaks neither HTTP/2 nor HTTP/1.1 (ALPN)"),
         row(GROUP, "certificate-chain-huge", "It sends 120 KB of certificates")
             .net(Net::Tls(Kind::HugeChain))
-            .calls(TLS, 1)
-            .up_to(2)
+            .calls(TLS, 2)
             .phase("tls")
-            .artifact(super::ARTIFACT, 1)
-            .artifact_up_to(4),
+            .artifact(NOT_READY, 4),
         row(GROUP, "certificate-intermediate", "It sends the intermediate certificate, too")
             .net(Net::Tls(Kind::Intermediate))
             .answers(well)
@@ -95,25 +105,30 @@ pub(super) fn rows() -> Vec<Row> {
                 Ok(Then::Truncate)
             })
             .succeeds(1),
-        row(GROUP, "no-close-notify-truncated", "It closes without `close_notify` where only the end of the connection ends the answer: \
-            somebody may have cut it off")
-            .net(Net::Tls(Kind::Good))
-            .on_request(|x| {
-                let body = x.body();
-                x.send([b"HTTP/1.1 200 OK\r\n\r\n", &body[..]].concat())?;
-                Ok(Then::Truncate)
-            })
-            .calls(NETWORK, 1)
-            .phase("read")
-            .artifact(NOT_READY, 4),
+        row(
+            GROUP,
+            "no-close-notify-truncated",
+            "It closes without `close_notify` where only the end of the connection ends the answer: \
+            somebody may have cut it off",
+        )
+        .net(Net::Tls(Kind::Good))
+        .on_request(|x| {
+            let body = x.body();
+            x.send([b"HTTP/1.1 200 OK\r\n\r\n", &body[..]].concat())?;
+            Ok(Then::Truncate)
+        })
+        .calls(NETWORK, 1)
+        .phase("read")
+        .artifact(NOT_READY, 4),
         row(GROUP, "false-h2", "It agrees to HTTP/2 and speaks HTTP/1.1")
             .net(Net::Tls(Kind::FalseH2))
             .on_head(|x| {
                 x.send("HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")?;
                 Ok(Then::Close)
             })
-            .calls(super::DECODE, 1)
-            .artifact(super::ARTIFACT, 1),
+            .calls(NETWORK, 1)
+            .up_to(2)
+            .artifact(NOT_READY, 4),
     ];
     rows.extend(handshakes());
     rows
@@ -144,10 +159,14 @@ fn handshakes() -> Vec<Row> {
         })
         .calls(TLS, 1)
         .artifact(super::ARTIFACT, 1),
-        handshake("alert-internal-error", "It breaks off the handshake because of a fault of its own", move |_, mut tcp| {
-            tcp.write_all(&alert(2, 80))?;
-            until_closed(tcp)
-        })
+        handshake(
+            "alert-internal-error",
+            "It breaks off the handshake because of a fault of its own",
+            move |_, mut tcp| {
+                tcp.write_all(&alert(2, 80))?;
+                until_closed(tcp)
+            },
+        )
         .calls(TLS, 1)
         .artifact(super::ARTIFACT, 1),
         handshake("handshake-closed", "It closes after the ClientHello", |_, tcp| {
@@ -171,20 +190,30 @@ fn handshakes() -> Vec<Row> {
             tcp.write_all(&[0; 4096])?;
             until_closed(tcp)
         }),
-        handshake("handshake-stall", "It never answers the ClientHello: `connectTimeout` passes", |_, tcp| until_closed(tcp))
-            .config(json!({"connectTimeout": 400})),
-        handshake("handshake-stall-deadline", "It never answers the ClientHello, and the deadline is first", |_, tcp| until_closed(tcp))
-            .config(json!({"connectTimeout": 60_000}))
-            .times_out(600, "tls", 1)
-            .artifact(NOT_READY, 1),
-        handshake("handshake-drip", "It sends TLS records at one byte every 50 ms: `connectTimeout` passes", |shared, mut tcp| {
-            tcp.write_all(&[22, 3, 3, 0x10, 0])?;
-            while shared.is_broken() && !shared.is_stopping() {
-                tcp.write_all(&[2])?;
-                std::thread::sleep(Duration::from_millis(50));
-            }
-            Ok(())
+        handshake("handshake-stall", "It never answers the ClientHello: `connectTimeout` passes", |_, tcp| {
+            until_closed(tcp)
         })
+        .config(json!({"connectTimeout": 400})),
+        handshake(
+            "handshake-stall-deadline",
+            "It never answers the ClientHello, and the deadline is first",
+            |_, tcp| until_closed(tcp),
+        )
+        .config(json!({"connectTimeout": 60_000}))
+        .times_out(600, "tls", 1)
+        .artifact(NOT_READY, 1),
+        handshake(
+            "handshake-drip",
+            "It sends TLS records at one byte every 50 ms: `connectTimeout` passes",
+            |shared, mut tcp| {
+                tcp.write_all(&[22, 3, 3, 0x10, 0])?;
+                while shared.is_broken() && !shared.is_stopping() {
+                    tcp.write_all(&[2])?;
+                    std::thread::sleep(Duration::from_millis(50));
+                }
+                Ok(())
+            },
+        )
         .config(json!({"connectTimeout": 400})),
     ]
 }
