@@ -54,7 +54,8 @@ pub(super) async fn attempt(
     probe.enter(Phase::Read);
     let status = response.status().as_u16();
 
-    if !(response.status().is_success() || status == 304) {
+    // Nobody but downloads asks for what may be unmodified.
+    if !(response.status().is_success() || (status == 304 && plan.idempotent)) {
         if plan.follow_redirects && matches!(status, 301 | 302 | 303 | 307 | 308) {
             let location = text(response.headers(), LOCATION.as_str()).unwrap_or_default().to_owned();
             return Ok(Outcome::Redirect { status, location });

@@ -82,6 +82,8 @@ struct Causes<'a> {
     closed: bool,
     parse: bool,
     canceled: bool,
+    /// The server said that it has not processed the request: a refused stream, or a GOAWAY that leaves it out.
+    unprocessed: bool,
     tunnel: Option<String>,
     deepest: String,
 }
@@ -94,6 +96,11 @@ fn causes<'a>(error: &'a (dyn StdError + 'static)) -> Causes<'a> {
             causes.closed |= hyper.is_incomplete_message() || hyper.is_closed() || hyper.is_body_write_aborted();
             causes.parse |= hyper.is_parse();
             causes.canceled |= hyper.is_canceled();
+        }
+        if let Some(h2) = error.downcast_ref::<h2::Error>() {
+            let refused = h2.is_reset() && h2.reason() == Some(h2::Reason::REFUSED_STREAM);
+            let leaves = h2.is_go_away() && h2.reason() == Some(h2::Reason::NO_ERROR);
+            causes.unprocessed |= h2.is_remote() && (refused || leaves);
         }
         causes.tls = causes.tls.or_else(|| error.downcast_ref());
         causes.look_up = causes.look_up.or_else(|| error.downcast_ref());
@@ -152,17 +159,20 @@ pub(super) fn sending(error: &reqwest::Error, facts: Facts<'_>) -> Failure {
     }
     if causes.parse {
         let message = format!("{host} answered something that is not HTTP: {}", causes.deepest);
-        return Failure::network(ErrorKind::Decode, Phase::Wait, message, Retry::No);
+        let failure = Failure::network(ErrorKind::Decode, Phase::Wait, message, Retry::No);
+        return Failure { retryable: false, ..failure };
     }
     let broken = causes.closed || causes.canceled || causes.io.is_some_and(is_broken_connection);
     let message = match causes.io {
         Some(io::ErrorKind::ConnectionReset) => format!("{host} reset the connection before answering{via}"),
         _ if broken => format!("{host} closed the connection before answering{via}"),
+        _ if causes.unprocessed => format!("{host} takes no more requests on this connection{via}"),
         _ => format!("the request to {host} failed: {}{via}", causes.deepest),
     };
     // `canceled`: hyper found the connection closed before it sent anything.
     let retry = match (broken, progress.connected) {
         _ if causes.canceled => Retry::Unsent,
+        _ if causes.unprocessed => Retry::Safe,
         (true, false) => Retry::Stale,
         _ if facts.idempotent => Retry::Safe,
         _ => Retry::No,
@@ -215,6 +225,11 @@ fn handshake(error: &rustls::Error, host: &str) -> Failure {
 pub(super) fn reading(error: &reqwest::Error, facts: Facts<'_>, read: usize) -> Failure {
     let causes = causes(error);
     let host = facts.host;
+    if causes.tls.is_none() && causes.io.is_some_and(is_malformed) {
+        let message = format!("the answer of {host} is not HTTP beyond {read} bytes: {}", causes.deepest);
+        let failure = Failure::network(ErrorKind::Decode, Phase::Read, message, Retry::No);
+        return Failure { retryable: false, ..failure };
+    }
     let message = match causes.io {
         _ if causes.closed => format!("{host} closed the connection in the middle of its answer, after {read} bytes"),
         Some(kind) if is_broken_connection(kind) => {
@@ -224,6 +239,11 @@ pub(super) fn reading(error: &reqwest::Error, facts: Facts<'_>, read: usize) -> 
     };
     let retry = if facts.idempotent { Retry::Safe } else { Retry::No };
     Failure::network(ErrorKind::Network, Phase::Read, message, retry)
+}
+
+/// What hyper says of chunks and trailers that break the rules.
+fn is_malformed(kind: io::ErrorKind) -> bool {
+    matches!(kind, io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput)
 }
 
 fn is_broken_connection(kind: io::ErrorKind) -> bool {

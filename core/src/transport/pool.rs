@@ -4,7 +4,7 @@
 //! first needed, so plain http never reads the system's trust store, and replaced after five minutes, because reqwest
 //! keeps a busy connection for ever and would never see that the name's addresses have changed.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use reqwest::{NoProxy, Proxy, Url, redirect};
@@ -21,6 +21,8 @@ const LIFE: Duration = Duration::from_secs(300);
 /// closes, also when the call is over: without this, a server that never reads would keep socket and body for ever.
 #[cfg(target_os = "linux")]
 const UNREAD: Duration = Duration::from_secs(10);
+/// Connections are not given up more often than this, however many requests run out of time.
+const SUSPECT_EVERY: Duration = Duration::from_secs(2);
 
 pub(super) struct Pool {
     config: TransportConfig,
@@ -28,11 +30,21 @@ pub(super) struct Pool {
     proxy: Option<ProxySettings>,
     resolver: Resolver,
     clients: Mutex<[Option<Aged>; 4]>,
+    suspected: Mutex<Option<Instant>>,
 }
 
 struct Aged {
     client: reqwest::Client,
     until: Instant,
+    /// Has had an answer over HTTP/2.
+    http2: bool,
+}
+
+/// Which of the clients a request needs.
+#[derive(Clone, Copy)]
+pub(super) struct Needs {
+    pub(super) https: bool,
+    pub(super) public_only: bool,
 }
 
 struct ProxySettings {
@@ -52,6 +64,7 @@ impl Pool {
             config: config.clone(),
             resolver: Resolver::new(),
             clients: Mutex::default(),
+            suspected: Mutex::default(),
         })
     }
 
@@ -67,28 +80,54 @@ impl Pool {
     }
 
     /// A client for one request, without a connection yet.
-    pub(super) fn fresh_client(&self, https: bool, public_only: bool) -> Result<reqwest::Client> {
-        self.build(self.uses_tls(https), public_only)
+    pub(super) fn fresh_client(&self, needs: Needs) -> Result<reqwest::Client> {
+        self.build(self.uses_tls(needs), needs.public_only)
     }
 
-    fn uses_tls(&self, https: bool) -> bool {
-        https || self.proxy.as_ref().is_some_and(|proxy| proxy.uses_tls)
+    fn uses_tls(&self, needs: Needs) -> bool {
+        needs.https || self.proxy.as_ref().is_some_and(|proxy| proxy.uses_tls)
+    }
+
+    fn slot(&self, needs: Needs) -> usize {
+        usize::from(self.uses_tls(needs)) * 2 + usize::from(needs.public_only)
     }
 
     /// The client for a request.
-    pub(super) fn client(&self, https: bool, public_only: bool) -> Result<reqwest::Client> {
-        let tls = self.uses_tls(https);
+    pub(super) fn client(&self, needs: Needs) -> Result<reqwest::Client> {
         let now = Instant::now();
-        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        let slot = &mut clients[usize::from(tls) * 2 + usize::from(public_only)];
+        let mut clients = lock(&self.clients);
+        let slot = &mut clients[self.slot(needs)];
         if let Some(aged) = slot.as_ref().filter(|aged| aged.until > now) {
             return Ok(aged.client.clone());
         }
-        let client = self.build(tls, public_only)?;
+        let client = self.build(self.uses_tls(needs), needs.public_only)?;
         // Clients of many processes started together do not all reconnect together.
         let until = now + LIFE.mul_f64(0.8 + 0.2 * fastrand::f64());
-        *slot = Some(Aged { client: client.clone(), until });
+        *slot = Some(Aged { client: client.clone(), until, http2: false });
         Ok(client)
+    }
+
+    /// An answer came over HTTP/2.
+    pub(super) fn speaks_http2(&self, needs: Needs) {
+        if let Some(aged) = &mut lock(&self.clients)[self.slot(needs)] {
+            aged.http2 = true;
+        }
+    }
+
+    /// A request ran out of time. Over HTTP/2 its connection goes on, and if it is dead without anybody having said so,
+    /// all later requests would wait on it until a PING goes unanswered: new ones get new connections. Those under way
+    /// keep theirs.
+    pub(super) fn suspect(&self, needs: Needs) {
+        let now = Instant::now();
+        let mut clients = lock(&self.clients);
+        let slot = &mut clients[self.slot(needs)];
+        let mut suspected = lock(&self.suspected);
+        let lately = suspected.is_some_and(|at| now < at + SUSPECT_EVERY);
+        if slot.as_ref().is_some_and(|aged| aged.http2) && !lately {
+            log::debug!(target: "target_sdk::transport", "an HTTP/2 connection may be dead: the next request opens a new one");
+            *slot = None;
+            *suspected = Some(now);
+        }
     }
 
     fn build(&self, tls: bool, public_only: bool) -> Result<reqwest::Client> {
@@ -104,6 +143,8 @@ impl Pool {
             .connector_layer(probe::Connecting)
             .redirect(redirect::Policy::none())
             .referer(false)
+            // reqwest's own retries would be neither counted nor bounded by `maxRetries` and the budget.
+            .retry(reqwest::retry::never())
             .no_proxy()
             .connect_timeout(self.config.connect_timeout)
             .pool_idle_timeout(self.config.pool_idle_timeout)
@@ -122,6 +163,10 @@ impl Pool {
         }
         builder.build().map_err(|error| Error::internal(format!("the HTTP client cannot be built: {error}")))
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// `None`: the proxy is configured for no host at all.

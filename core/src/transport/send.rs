@@ -16,7 +16,7 @@ use url::Position;
 use super::attempt::{self, Outcome, Plan};
 use super::failure::{self, Failure};
 use super::health::{Admission, Change, Health};
-use super::pool::Pool;
+use super::pool::{Needs, Pool};
 use super::probe::Probe;
 use super::redirect::redirected;
 use super::retry::{self, Retry};
@@ -109,7 +109,13 @@ impl Inner {
         // Boxed: reqwest's future is large and would be copied into every caller's.
         match tokio::time::timeout_at(request.deadline, Box::pin(run)).await {
             Ok(result) => result,
-            Err(_) => Err(failure::too_late(host_of(&url), probe.progress(), began.elapsed())),
+            Err(_) => {
+                let progress = probe.progress();
+                if matches!(progress.phase, Phase::Wait | Phase::Read) {
+                    self.pool.suspect(needs(&request, &url));
+                }
+                Err(failure::too_late(host_of(&url), progress, began.elapsed()))
+            }
         }
     }
 
@@ -191,11 +197,11 @@ impl Inner {
             if retries == 0 {
                 lock(&health).budget.request(Instant::now());
             }
-            let https = url.scheme() == "https";
+            let needs = needs(request, url);
             // The pool may hold more connections that are dead: the one repetition goes over a new one.
             let client = match last.as_ref().is_some_and(|failure| failure.retry == Retry::Stale) {
-                true => self.pool.fresh_client(https, public_only)?,
-                false => self.pool.client(https, public_only)?,
+                true => self.pool.fresh_client(needs)?,
+                false => self.pool.client(needs)?,
             };
             let attempt = build(request, url, body)?;
             probe.begin_attempt();
@@ -205,6 +211,9 @@ impl Inner {
             let failure = match attempt::attempt(&client, attempt, &plan, probe, received).await {
                 Ok(outcome) => {
                     ticket.settle(false);
+                    if matches!(&outcome, Outcome::Answer(response) if response.version == "HTTP/2") {
+                        self.pool.speaks_http2(needs);
+                    }
                     return Ok(outcome);
                 }
                 Err(failure) => failure,
@@ -356,6 +365,10 @@ impl Inner {
             }
         }
     }
+}
+
+fn needs(request: &Request, url: &Url) -> Needs {
+    Needs { https: url.scheme() == "https", public_only: !request.private_addresses_allowed }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
