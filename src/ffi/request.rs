@@ -8,6 +8,7 @@
 //! ```
 //! Each step is one compare-and-swap: whoever wins it does what belongs to it, everybody else does nothing.
 
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -95,23 +96,22 @@ impl RequestEntry {
 
     /// Runs the call on the library's threads.
     pub(crate) fn run(self: &Arc<Self>, operation: Operation, timeout: Option<Duration>) {
-        let owed = Owed(Some(self.clone()));
-        let accepted = Instant::now();
-        let core = self.client.core.clone();
-        self.spawn(async move {
-            let answer = match core.call(operation, accepted, timeout) {
-                Call::Ready(answer) => answer,
-                Call::Pending(answer) => answer.await,
-            };
-            owed.pay(answer);
-        });
+        let work = Work { owed: Owed(Some(self.clone())), operation, accepted: Instant::now(), timeout };
+        let threads = &self.client.threads;
+        // Deciding takes one thread and calling back another: where the second has nothing else to do, it does both. Many
+        // calls at a time are decided beside each other.
+        let refused = if self.client.core.decides_here() && !self.client.outstanding.is_busy() {
+            threads.dispatcher().submit_if_idle(work, |work| Box::new(move |_| work.run_on_dispatcher())).err()
+        } else {
+            Some(work)
+        };
+        if let Some(work) = refused {
+            self.spawn(work.run());
+        }
     }
 
     /// Runs the rest of a call that could not be answered at once.
-    pub(crate) fn run_pending(
-        self: &Arc<Self>,
-        pending: std::pin::Pin<Box<dyn Future<Output = Result<Answer, Error>> + Send>>,
-    ) {
+    pub(crate) fn run_pending(self: &Arc<Self>, pending: PendingAnswer) {
         let owed = Owed(Some(self.clone()));
         self.spawn(async move { owed.pay(pending.await) });
     }
@@ -297,6 +297,41 @@ impl RequestEntry {
         open.waited_for = true;
         while self.state.load(Ordering::Acquire) == DELIVERING {
             open = self.done.wait(open).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+type PendingAnswer = Pin<Box<dyn Future<Output = Result<Answer, Error>> + Send>>;
+
+/// A call that has not begun.
+struct Work {
+    owed: Owed,
+    operation: Operation,
+    accepted: Instant,
+    timeout: Option<Duration>,
+}
+
+impl Work {
+    async fn run(self) {
+        let Work { owed, operation, accepted, timeout } = self;
+        let Some(entry) = &owed.0 else { return };
+        let answer = match entry.client.core.call(operation, accepted, timeout) {
+            Call::Ready(answer) => answer,
+            Call::Pending(answer) => answer.await,
+        };
+        owed.pay(answer);
+    }
+
+    /// Goes as far as is possible without waiting for anything.
+    fn run_on_dispatcher(self) {
+        let Work { owed, operation, accepted, timeout } = self;
+        let Some(entry) = owed.0.clone() else { return };
+        if entry.state.load(Ordering::Acquire) != RUNNING {
+            return; // cancelled, abandoned or closed before it began
+        }
+        match entry.client.core.call(operation, accepted, timeout) {
+            Call::Ready(answer) => owed.pay(answer),
+            Call::Pending(answer) => entry.spawn(async move { owed.pay(answer.await) }),
         }
     }
 }

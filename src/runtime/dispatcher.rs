@@ -74,6 +74,12 @@ impl Dispatcher {
         let _ = self.jobs.push(Message::Run(job));
     }
 
+    /// Has `job` run if it can run at once: no callback of the host's comes before it, however long that might take. Gives
+    /// `value`, of which the job would have been made, back otherwise.
+    pub(crate) fn submit_if_idle<V>(&self, value: V, job: impl FnOnce(V) -> Job) -> Result<(), V> {
+        self.jobs.push_if_awaited(value, |value| Message::Run(job(value)))
+    }
+
     /// As [`Dispatcher::submit`], without waking the thread. Returns whether [`Dispatcher::announce`] has to follow.
     pub(super) fn submit_quietly(&self, job: Job) -> bool {
         self.jobs.push_quietly(Message::Run(job)).unwrap_or(false)
