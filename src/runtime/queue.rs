@@ -3,11 +3,11 @@
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::RawFd;
-use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use super::lock;
+use super::sync::{Condvar, Mutex, MutexGuard};
 use super::wake::WakeFd;
+use super::{lock, wait};
 
 /// Items that are pushed quietly before somebody is woken all the same.
 const QUIET: usize = 8;
@@ -108,21 +108,14 @@ impl<T> Queue<T> {
         // A deadline that the clock cannot express is no deadline.
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         while !state.signalled() && !state.closed {
-            let left = match (timeout, deadline) {
-                (Some(_), Some(deadline)) => match deadline.checked_duration_since(Instant::now()) {
-                    Some(left) if !left.is_zero() => Some(left),
-                    _ => break,
-                },
-                _ => None,
-            };
             state.waiting += 1;
-            state = match left {
-                Some(left) => {
-                    self.arrived.wait_timeout(state, left).unwrap_or_else(std::sync::PoisonError::into_inner).0
-                }
-                None => self.arrived.wait(state).unwrap_or_else(std::sync::PoisonError::into_inner),
-            };
+            let waited = wait(&self.arrived, state, deadline);
+            let late = waited.is_err();
+            state = waited.unwrap_or_else(|state| state);
             state.waiting -= 1;
+            if late {
+                break;
+            }
             state.notified = state.notified.saturating_sub(1);
         }
         let count = max.min(state.items.len());
@@ -131,6 +124,15 @@ impl<T> Queue<T> {
         let over = state.closed && state.items.is_empty() && out.is_empty();
         self.tell(state); // there may be more than this consumer could take
         (!over).then_some(woken)
+    }
+
+    /// Takes out the first item that is `unwanted`.
+    pub(crate) fn retract(&self, unwanted: impl FnMut(&T) -> bool) -> Option<T> {
+        let mut state = lock(&self.state);
+        let index = state.items.iter().position(unwanted)?;
+        let item = state.items.remove(index);
+        self.tell(state);
+        item
     }
 
     /// Makes one waiting (or the next) `take` return at once.
