@@ -123,7 +123,8 @@
 #define TARGET_KIND_CALL 0
 
 /**
- * An event of a client; `tag` is the one of its `target_client_hooks`, `request` is 0.
+ * An event of a client, with `"dropped":n` when n events before it were lost; `tag` is the one of its
+ * `target_client_hooks`, `request` is 0.
  */
 #define TARGET_KIND_EVENT 1
 
@@ -164,7 +165,7 @@ typedef uint64_t target_queue;
 typedef uint64_t target_client;
 
 /**
- * Receives an event of a client as JSON, borrowed until this returns.
+ * Receives an event of a client as JSON, borrowed until this returns; with `"dropped":n` when n events before it were lost.
  */
 typedef void (*target_event_fn)(target_client client, const char *event_json, size_t len, void *user_data);
 

@@ -232,6 +232,11 @@ fn exactly_once_while_the_library_stops_and_starts() {
 }
 
 #[test]
+fn nobody_waits_for_others() {
+    Run::new("latency.c").go();
+}
+
+#[test]
 fn close_destroy_and_shutdown() {
     Run { alone: true, ..Run::new("close.c") }.go();
 }

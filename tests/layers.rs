@@ -203,7 +203,7 @@ fn unsafe_code_stays_in_its_corner() {
     // Raw pointers become owners or slices in one file for each kind.
     let raw = [
         ("from_raw_parts", "ffi/text.rs"),
-        ("Box::from_raw", "runtime/fork.rs"),
+        ("Box::from_raw", "runtime/per_process.rs"),
         ("from_raw_fd", "runtime/wake.rs"),
         ("Arc::from_raw", ""),
         ("CString::from_raw", ""),

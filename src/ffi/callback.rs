@@ -9,7 +9,7 @@ use super::handle::{target_client, target_request, target_result};
 pub type target_done_fn =
     Option<unsafe extern "C" fn(request: target_request, result: target_result, user_data: *mut c_void)>;
 
-/// Receives an event of a client as JSON, borrowed until this returns.
+/// Receives an event of a client as JSON, borrowed until this returns; with `"dropped":n` when n events before it were lost.
 #[allow(non_camel_case_types)]
 pub type target_event_fn =
     Option<unsafe extern "C" fn(client: target_client, event_json: *const c_char, len: usize, user_data: *mut c_void)>;

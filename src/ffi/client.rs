@@ -1,29 +1,30 @@
 //! `target_client_*`: life of a client.
 
 use std::ffi::{c_char, c_void};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use target_sdk_core::client::{Client, FlushReport, State};
-use target_sdk_core::env::{Environment, Event, SystemClock, SystemRandom};
+use target_sdk_core::env::{Environment, SystemClock, SystemRandom};
 use target_sdk_core::error::ErrorKind;
 
-use crate::runtime::dispatcher::{self, Host};
-use crate::runtime::lock;
+use crate::runtime::dispatcher;
+use crate::runtime::outstanding::Outstanding;
 use crate::runtime::threads::Threads;
+use crate::runtime::{lock, wait};
 
 use super::callback::{OnEvent, UserData, target_event_fn, target_free_fn};
 use super::guard;
 use super::handle::{self, library, target_client, target_queue, target_result};
-use super::queue::{self, Item, QueueEntry};
+use super::hooks::{Hooks, Style};
 use super::result::{ResultEntry, plain_error};
 use super::sized::{self, Sized};
 use super::status::{
     self, TARGET_E_CALLBACK_STUCK, TARGET_E_CLOSED, TARGET_E_INTERNAL, TARGET_E_INVALID_ARG, TARGET_E_TIMEOUT,
     TARGET_E_WOULD_DEADLOCK, target_status,
 };
-use super::text::{self, Text};
+use super::text;
 
 /// Waiting for the first artifact.
 pub const TARGET_STATE_STARTING: i32 = 0;
@@ -63,6 +64,9 @@ unsafe impl Sized for target_client_hooks {}
 /// How long `target_client_close` waits for callbacks beyond its drain time.
 const CLOSE_GRACE: Duration = Duration::from_millis(200);
 
+/// Calls in flight from which on answers share wake-ups, and are made beside each other.
+const BUSY: usize = 8;
+
 /// A client of the host's.
 pub(crate) struct ClientEntry {
     handle: target_client,
@@ -76,6 +80,12 @@ pub(crate) struct ClientEntry {
 }
 
 impl ClientEntry {
+    /// Whether answers come so often that one wake-up for several of them is better than one for each. With fewer, the host
+    /// waits for each one.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.outstanding.count() > BUSY
+    }
+
     pub(crate) fn may_call_back(&self) -> bool {
         !self.silenced.load(Ordering::Acquire)
     }
@@ -92,118 +102,11 @@ impl ClientEntry {
             .filter(|request| Arc::ptr_eq(request.client(), self))
             .filter(|request| request.answer(plain_error(kind, message)))
             .count();
-        self.core.shut();
         if let Some(hooks) = &self.hooks {
-            hooks.retire();
+            hooks.expect_last();
         }
+        self.core.shut(); // tells the last event, which ends the hooks
         cut_off as u64
-    }
-}
-
-/// Calls in flight from which on answers share wake-ups. With fewer, the host waits for each one.
-const BUSY: usize = 8;
-
-/// Counts what must be over before a client is closed.
-#[derive(Default)]
-pub(crate) struct Outstanding {
-    count: AtomicUsize,
-    /// Whether somebody waits for zero.
-    waited_for: AtomicBool,
-    lock: Mutex<()>,
-    zero: Condvar,
-}
-
-impl Outstanding {
-    pub(crate) fn enter(&self) {
-        self.count.fetch_add(1, Ordering::AcqRel);
-    }
-
-    /// Whether answers come so often that one wake-up for several of them is better than one for each.
-    pub(crate) fn is_busy(&self) -> bool {
-        self.count.load(Ordering::Relaxed) > BUSY
-    }
-
-    pub(crate) fn leave(&self) {
-        // Sequentially consistent, like `wait`: either this sees the flag or the waiter sees zero.
-        if self.count.fetch_sub(1, Ordering::SeqCst) == 1 && self.waited_for.load(Ordering::SeqCst) {
-            drop(lock(&self.lock)); // whoever has just seen a count above zero waits by now
-            self.zero.notify_all();
-        }
-    }
-
-    /// Waits for zero; false if that is not reached by `deadline`.
-    fn wait(&self, deadline: Instant) -> bool {
-        let mut guard = lock(&self.lock);
-        self.waited_for.store(true, Ordering::SeqCst);
-        while self.count.load(Ordering::SeqCst) > 0 {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return false;
-            }
-            guard = self.zero.wait_timeout(guard, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
-        true
-    }
-}
-
-/// Where the events of one client go.
-struct Hooks {
-    client: AtomicU64,
-    style: Mutex<Style>,
-    threads: Arc<Threads>,
-    outstanding: Arc<Outstanding>,
-    silenced: Arc<AtomicBool>,
-}
-
-#[derive(Clone)]
-enum Style {
-    /// Not started, or over.
-    Off,
-    Callback(Arc<OnEvent>),
-    Queue(Arc<QueueEntry>, u64),
-}
-
-impl Hooks {
-    fn emit(self: &Arc<Self>, event: Event) {
-        // Held until the event is handed over: after `retire` none may follow.
-        let style = lock(&self.style);
-        match style.clone() {
-            Style::Off => {}
-            Style::Queue(entry, tag) => {
-                queue::push(&entry, Item::Event { tag, result: ResultEntry::document(event.json) })
-            }
-            Style::Callback(on_event) => {
-                let hooks = self.clone();
-                self.outstanding.enter();
-                self.threads.dispatcher().submit(Box::new(move |host| {
-                    if host == Host::Exiting {
-                        std::mem::forget(on_event);
-                        return hooks.outstanding.leave();
-                    }
-                    if !hooks.silenced.load(Ordering::Acquire) {
-                        on_event.call(hooks.client.load(Ordering::Acquire), &Text::new(event.json));
-                    }
-                    drop(on_event); // after `retire`, the last one releases
-                    hooks.outstanding.leave();
-                }));
-            }
-        }
-    }
-
-    /// No event after those that were emitted; then the release, on the dispatcher.
-    fn retire(self: &Arc<Self>) {
-        let style = std::mem::replace(&mut *lock(&self.style), Style::Off);
-        if let Style::Callback(on_event) = style {
-            let outstanding = self.outstanding.clone();
-            outstanding.enter();
-            self.threads.dispatcher().submit(Box::new(move |host| {
-                match host {
-                    Host::Callable => drop(on_event),
-                    Host::Exiting => std::mem::forget(on_event),
-                }
-                outstanding.leave();
-            }));
-        }
     }
 }
 
@@ -216,14 +119,16 @@ fn wait_for<T: Send + 'static>(
     let slot = Arc::new(Slot { outcome: Mutex::new(Progress::Running), over: Condvar::new() });
     let owed = OwedOutcome(slot.clone());
     let task = threads.handle().spawn(async move { owed.set(Progress::Done(future.await)) });
-    let deadline = Instant::now().checked_add(timeout);
+    let deadline = Instant::now().checked_add(timeout); // none, if the clock cannot express it
     let mut outcome = lock(&slot.outcome);
     while matches!(*outcome, Progress::Running) {
-        let left = deadline.map_or(timeout, |deadline| deadline.saturating_duration_since(Instant::now()));
-        if left.is_zero() {
-            break;
+        match wait(&slot.over, outcome, deadline) {
+            Ok(woken) => outcome = woken,
+            Err(late) => {
+                outcome = late;
+                break;
+            }
         }
-        outcome = slot.over.wait_timeout(outcome, left).unwrap_or_else(PoisonError::into_inner).0;
     }
     task.abort();
     match std::mem::replace(&mut *outcome, Progress::Dropped) {
@@ -315,17 +220,9 @@ pub unsafe extern "C" fn target_client_create(
             _ => None,
         };
         let threads = library().threads()?;
-        let outstanding = Arc::new(Outstanding::default());
+        let outstanding = Outstanding::new();
         let silenced = Arc::new(AtomicBool::new(false));
-        let hooks = wanted.as_ref().map(|_| {
-            Arc::new(Hooks {
-                client: AtomicU64::new(0),
-                style: Mutex::new(Style::Off),
-                threads: threads.clone(),
-                outstanding: outstanding.clone(),
-                silenced: silenced.clone(),
-            })
-        });
+        let hooks = wanted.as_ref().map(|_| Hooks::new(&threads, &outstanding, &silenced));
         let sink = hooks.clone();
         let environment = Environment {
             runtime: threads.handle().clone(),
@@ -353,14 +250,16 @@ pub unsafe extern "C" fn target_client_create(
             })
             .ok_or(TARGET_E_INTERNAL)?;
         if let (Some(hooks), Some(wanted)) = (hooks, wanted) {
-            hooks.client.store(handle, Ordering::Release);
-            *lock(&hooks.style) = match (queue, wanted.on_event) {
-                (Some(queue), _) => Style::Queue(queue, wanted.tag),
-                (None, Some(call)) => {
-                    Style::Callback(Arc::new(OnEvent::new(call, UserData::new(wanted.user_data, wanted.release))))
-                }
-                (None, None) => Style::Off,
-            };
+            hooks.begin(
+                handle,
+                match (queue, wanted.on_event) {
+                    (Some(queue), _) => Style::Queue(queue, wanted.tag),
+                    (None, Some(call)) => {
+                        Style::Callback(Arc::new(OnEvent::new(call, UserData::new(wanted.user_data, wanted.release))))
+                    }
+                    (None, None) => Style::Off,
+                },
+            );
         }
         out.set(handle);
         drop(registering);

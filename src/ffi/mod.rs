@@ -20,6 +20,7 @@ pub mod result;
 pub mod status;
 
 mod guard;
+mod hooks;
 mod log;
 mod request;
 mod sized;

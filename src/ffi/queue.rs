@@ -8,6 +8,7 @@ use crate::runtime::queue::Queue;
 
 use super::guard;
 use super::handle::{self, library, target_queue, target_request, target_result};
+use super::hooks::Waiting;
 use super::request::RequestEntry;
 use super::result::ResultEntry;
 use super::status::{TARGET_E_BAD_HANDLE, TARGET_E_INTERNAL, TARGET_E_INVALID_ARG, TARGET_OK, target_status};
@@ -15,7 +16,8 @@ use super::text;
 
 /// The answer of a call; `tag` is the one of its `target_call`.
 pub const TARGET_KIND_CALL: i32 = 0;
-/// An event of a client; `tag` is the one of its `target_client_hooks`, `request` is 0.
+/// An event of a client, with `"dropped":n` when n events before it were lost; `tag` is the one of its
+/// `target_client_hooks`, `request` is 0.
 pub const TARGET_KIND_EVENT: i32 = 1;
 /// A log record, `{"ts":1700000000000,"level":2,"target":"…","message":"…"}`, with `"dropped":n` when n records before it were
 /// lost; `tag` and `request` are 0.
@@ -50,9 +52,11 @@ pub(crate) enum Item {
         tag: u64,
         result: Arc<ResultEntry>,
     },
+    /// `waiting` counts the events of one client that are in the queue.
     Event {
         tag: u64,
         result: Arc<ResultEntry>,
+        waiting: Arc<Waiting>,
     },
     /// `waiting` counts the records of one log that are in the queue.
     Log {
@@ -72,7 +76,10 @@ impl Item {
                 }
                 (tag, handle, result, TARGET_KIND_CALL)
             }
-            Item::Event { tag, result } => (tag, 0, result, TARGET_KIND_EVENT),
+            Item::Event { tag, result, waiting } => {
+                waiting.leave();
+                (tag, 0, result, TARGET_KIND_EVENT)
+            }
             Item::Log { result, waiting } => {
                 waiting.fetch_sub(1, Ordering::Relaxed);
                 (0, 0, result, TARGET_KIND_LOG)
@@ -213,7 +220,7 @@ pub extern "C" fn target_queue_destroy(queue: target_queue) -> target_status {
         for item in handle::take_queue(queue)?.items.close() {
             match item {
                 Item::Call { request, .. } => drop(request.collect()),
-                Item::Event { .. } => {}
+                Item::Event { waiting, .. } => waiting.leave(),
                 Item::Log { waiting, .. } => drop(waiting.fetch_sub(1, Ordering::Relaxed)),
             }
         }

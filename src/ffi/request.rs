@@ -1,24 +1,17 @@
-//! A call in flight: owed one answer, whatever happens.
-//!
-//! ```text
-//!            answer, cancel           popped
-//! RUNNING ------------------> ANSWERED -----> DELIVERING -----> DONE
-//!    \                           \
-//!     +--- abandon ---------------+--> ABANDONED
-//! ```
-//! Each step is one compare-and-swap: whoever wins it does what belongs to it, everybody else does nothing.
+//! A call in flight and its handle.
 
-use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::pin::Pin;
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use target_sdk_core::client::{Admission, Answer, Call, Operation};
 use target_sdk_core::error::{Error, ErrorKind};
 use tokio::task::AbortHandle;
 
+use crate::runtime::call_state::{Abandoned, CallState, Phase};
 use crate::runtime::dispatcher::{self, Host};
-use crate::runtime::fork;
-use crate::runtime::lock;
+use crate::runtime::outstanding::Stay;
+use crate::runtime::{fork, lock, wait};
 
 use super::callback::Done;
 use super::client::ClientEntry;
@@ -26,12 +19,6 @@ use super::handle::{library, target_request};
 use super::queue::{Item, QueueEntry};
 use super::result::{self, ResultEntry, plain_error};
 use super::status::{TARGET_E_QUEUE_FULL, target_status};
-
-const RUNNING: u8 = 0;
-const ANSWERED: u8 = 1;
-const DELIVERING: u8 = 2;
-const DONE: u8 = 3;
-const ABANDONED: u8 = 4;
 
 /// Where an answer goes.
 pub(crate) enum Delivery {
@@ -44,20 +31,12 @@ pub(crate) enum Delivery {
 pub(crate) struct RequestEntry {
     handle: target_request,
     client: Arc<ClientEntry>,
-    state: AtomicU8,
+    /// The client counts a call until its callback has returned or its answer is in a queue.
+    state: CallState<(Delivery, Stay), AbortHandle, Admission>,
     /// Whether its end takes the dispatcher.
     calls_back: bool,
-    open: Mutex<Open>,
-    done: Condvar,
-}
-
-/// What a call holds until it is done.
-struct Open {
-    delivery: Option<Delivery>,
-    admission: Option<Admission>,
-    task: Option<AbortHandle>,
-    /// Somebody waits for the callback to return.
-    waited_for: bool,
+    /// Where its answer is until it is polled. The queue holds the call then; taking the answer out ends the circle.
+    queue: Option<Arc<QueueEntry>>,
 }
 
 impl RequestEntry {
@@ -68,60 +47,49 @@ impl RequestEntry {
         delivery: impl FnOnce() -> Delivery,
         publish: impl FnOnce(target_request),
     ) -> Result<Arc<RequestEntry>, target_status> {
-        client.outstanding.enter();
+        let stay = client.outstanding.enter();
         let made = library().requests.insert(|handle| {
             publish(handle); // before the table has it: a racing close answers whatever it finds there
             let delivery = delivery();
             Arc::new(RequestEntry {
                 handle,
                 client: client.clone(),
-                state: AtomicU8::new(RUNNING),
                 calls_back: matches!(delivery, Delivery::Callback(_)),
-                open: Mutex::new(Open {
-                    delivery: Some(delivery),
-                    admission: Some(admission),
-                    task: None,
-                    waited_for: false,
-                }),
-                done: Condvar::new(),
+                queue: match &delivery {
+                    Delivery::Queue(queue, _) => Some(queue.clone()),
+                    Delivery::Callback(_) | Delivery::Waiter(_) => None,
+                },
+                state: CallState::new((delivery, stay), admission),
             })
         });
-        let Some((_, entry)) = made else {
-            client.outstanding.leave();
-            return Err(TARGET_E_QUEUE_FULL);
-        };
-        Ok(entry)
+        made.map(|(_, entry)| entry).ok_or(TARGET_E_QUEUE_FULL)
     }
 
     /// Runs the call on the library's threads.
     pub(crate) fn run(self: &Arc<Self>, operation: Operation, timeout: Option<Duration>) {
-        let owed = Owed(Some(self.clone()));
-        let accepted = Instant::now();
-        let core = self.client.core.clone();
-        self.spawn(async move {
-            let answer = match core.call(operation, accepted, timeout) {
-                Call::Ready(answer) => answer,
-                Call::Pending(answer) => answer.await,
-            };
-            owed.pay(answer);
-        });
+        let work = Work { owed: Owed(Some(self.clone())), operation, accepted: Instant::now(), timeout };
+        let threads = &self.client.threads;
+        // Deciding takes one thread and calling back another: where the second has nothing else to do, it does both. Many
+        // calls at a time are decided beside each other.
+        let refused = if self.client.core.decides_here() && !self.client.is_busy() {
+            threads.dispatcher().submit_if_idle(work, |work| Box::new(move |_| work.run_on_dispatcher())).err()
+        } else {
+            Some(work)
+        };
+        if let Some(work) = refused {
+            self.spawn(work.run());
+        }
     }
 
     /// Runs the rest of a call that could not be answered at once.
-    pub(crate) fn run_pending(
-        self: &Arc<Self>,
-        pending: std::pin::Pin<Box<dyn Future<Output = Result<Answer, Error>> + Send>>,
-    ) {
+    pub(crate) fn run_pending(self: &Arc<Self>, pending: PendingAnswer) {
         let owed = Owed(Some(self.clone()));
         self.spawn(async move { owed.pay(pending.await) });
     }
 
     fn spawn(self: &Arc<Self>, task: impl Future<Output = ()> + Send + 'static) {
         let task = self.client.threads.handle().spawn(task);
-        let mut open = lock(&self.open);
-        if self.state.load(Ordering::Acquire) == RUNNING {
-            open.task = Some(task.abort_handle());
-        } else {
+        if let Err(task) = self.state.attach(task.abort_handle()) {
             // Cancelled or abandoned before the task was known; it may have answered, too: then this does nothing.
             task.abort();
         }
@@ -133,10 +101,10 @@ impl RequestEntry {
 
     /// Whether the host has not heard of the outcome yet.
     pub(crate) fn is_in_flight(&self) -> bool {
-        match self.state.load(Ordering::Acquire) {
-            RUNNING => true,
-            ANSWERED | DELIVERING => self.calls_back,
-            _ => false,
+        match self.state.phase() {
+            Phase::Running => true,
+            Phase::Answered => self.calls_back,
+            Phase::Over => false,
         }
     }
 
@@ -146,43 +114,28 @@ impl RequestEntry {
 
     /// Pays the answer, if nobody has. Returns whether this was the one.
     pub(crate) fn answer(self: &Arc<Self>, result: Arc<ResultEntry>) -> bool {
-        if self.state.compare_exchange(RUNNING, ANSWERED, Ordering::AcqRel, Ordering::Acquire).is_err() {
-            return false;
-        }
-        let (delivery, task) = {
-            let mut open = lock(&self.open);
-            (open.delivery.take(), open.task.take())
-        };
+        let Some((delivery, task)) = self.state.answer() else { return false };
         if let Some(task) = task {
             task.abort(); // ends I/O that nobody waits for; a finished task does not mind
         }
         match delivery {
-            Some(Delivery::Callback(done)) => {
+            Some((Delivery::Callback(done), stay)) => {
                 let entry = self.clone();
-                let job = Box::new(move |host| entry.deliver(done, result, host));
-                if self.client.outstanding.is_busy() {
+                let job = Box::new(move |host| entry.deliver(done, stay, result, host));
+                if self.client.is_busy() {
                     self.client.threads.dispatch_soon(job);
                 } else {
                     self.client.threads.dispatcher().submit(job);
                 }
             }
-            Some(Delivery::Queue(queue, tag)) => {
-                let item = Item::Call { request: self.clone(), tag, result };
-                let pushed = match self.client.outstanding.is_busy() {
-                    true => queue.items.push_quietly(item),
-                    false => queue.items.push(item).map(|()| false),
-                };
-                match pushed {
-                    Ok(true) => self.client.threads.soon(move || queue.items.announce()),
-                    Ok(false) => {}
-                    Err(_unwanted) => self.finish(), // the host has destroyed the queue
-                }
+            Some((Delivery::Queue(queue, tag), stay)) => {
+                self.enqueue(&queue, Item::Call { request: self.clone(), tag, result });
                 // From here on the host's own time counts, not the client's: `close` does not wait for a poll.
-                self.client.outstanding.leave();
+                drop(stay);
             }
-            Some(Delivery::Waiter(waiter)) => {
+            Some((Delivery::Waiter(waiter), stay)) => {
                 waiter.set(result);
-                self.client.outstanding.leave();
+                drop(stay);
                 self.finish();
             }
             None => {}
@@ -190,67 +143,74 @@ impl RequestEntry {
         true
     }
 
+    fn enqueue(self: &Arc<Self>, queue: &Arc<QueueEntry>, item: Item) {
+        let pushed = match self.client.is_busy() {
+            true => queue.items.push_quietly(item),
+            false => queue.items.push(item).map(|()| false),
+        };
+        match pushed {
+            Ok(announce) => {
+                if announce {
+                    let queue = queue.clone();
+                    self.client.threads.soon(move || queue.items.announce());
+                }
+                // Abandoned between the answer and here: whoever did it has found nothing in the queue.
+                if self.state.phase() == Phase::Over {
+                    self.retract();
+                }
+            }
+            Err(_unwanted) => self.finish(), // the host has destroyed the queue
+        }
+    }
+
+    /// Takes the answer out of the queue, if it is there.
+    fn retract(self: &Arc<Self>) {
+        if let Some(queue) = &self.queue {
+            drop(queue.items.retract(|item| matches!(item, Item::Call { request, .. } if Arc::ptr_eq(request, self))));
+        }
+    }
+
     /// Runs the callback, on the dispatcher.
-    fn deliver(self: &Arc<Self>, done: Done, result: Arc<ResultEntry>, host: Host) {
+    fn deliver(self: &Arc<Self>, done: Done, stay: Stay, result: Arc<ResultEntry>, host: Host) {
         if host == Host::Exiting {
             std::mem::forget(done);
-            self.finish();
-        } else if self.state.compare_exchange(ANSWERED, DELIVERING, Ordering::AcqRel, Ordering::Acquire).is_ok() {
-            if self.client.may_call_back() {
-                // Without a handle for the result the host still gets its call: 0 is a handle it can ask, in vain.
-                let handle = result.publish().unwrap_or(0);
-                let epoch = fork::epoch();
-                done.call(self.handle, handle);
-                if fork::epoch() != epoch {
-                    // A child, forked in the callback: the parent releases and finishes.
-                    std::mem::forget(done);
-                    return;
-                }
-                let _ = result::free(handle);
+        } else if self.state.deliver() && self.client.may_call_back() {
+            // Without a handle for the result the host still gets its call: 0 is a handle it can ask, in vain.
+            let handle = result.publish().unwrap_or(0);
+            let epoch = fork::epoch();
+            done.call(self.handle, handle);
+            if fork::epoch() != epoch {
+                // A child, forked in the callback: the parent releases and finishes.
+                std::mem::forget((done, stay));
+                return;
             }
+            let _ = result::free(handle);
             drop(done); // releases
-            self.finish();
         } else {
             drop(done);
-            self.finish();
         }
-        self.client.outstanding.leave();
+        self.finish();
+        drop(stay);
     }
 
     /// Takes an answer off a queue; false if the host has abandoned the call.
     pub(crate) fn collect(self: &Arc<Self>) -> bool {
-        let wanted = self.state.compare_exchange(ANSWERED, DONE, Ordering::AcqRel, Ordering::Acquire).is_ok();
+        let wanted = self.state.deliver();
         self.finish();
         wanted
     }
 
     /// The handle ends, the place among the calls in flight is free again.
     fn finish(&self) {
-        let mut open = lock(&self.open);
-        self.state.store(DONE, Ordering::Release);
-        let admission = open.admission.take();
-        let waited_for = open.waited_for;
-        drop(open);
-        drop(admission);
+        // Not found any more by those who end clients, and not in their way either, when it is seen to be done.
         let _ = library().requests.remove(self.handle);
-        if waited_for {
-            self.done.notify_all(); // a system call, even if nobody listens
-        }
+        drop(self.state.finish());
     }
 
     /// Waits until the callback and the release of an answered call have run, or `deadline`.
     pub(crate) fn settle(&self, deadline: Instant) {
-        if !self.calls_back {
-            return;
-        }
-        let mut open = lock(&self.open);
-        open.waited_for = true;
-        while self.state.load(Ordering::Acquire) != DONE {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return;
-            }
-            open = self.done.wait_timeout(open, left).unwrap_or_else(PoisonError::into_inner).0;
+        if self.calls_back {
+            self.state.wait_until_done(deadline);
         }
     }
 
@@ -261,42 +221,72 @@ impl RequestEntry {
 
     /// "Forget me": after this the callback never runs, or has returned already, or is this thread's own caller.
     pub(crate) fn abandon(self: &Arc<Self>) {
-        if self.state.compare_exchange(RUNNING, ABANDONED, Ordering::AcqRel, Ordering::Acquire).is_ok() {
-            let (delivery, task) = {
-                let mut open = lock(&self.open);
-                (open.delivery.take(), open.task.take())
-            };
-            if let Some(task) = task {
-                task.abort();
-            }
-            // A release is host code and runs on the dispatcher; without one there is nothing to wait for.
-            let releases = matches!(&delivery, Some(Delivery::Callback(done)) if done.has_release());
-            let entry = self.clone();
-            let end = move |host| {
-                match host {
-                    Host::Callable => drop(delivery),
-                    Host::Exiting => std::mem::forget(delivery),
+        match self.state.abandon() {
+            Abandoned::Running(addressee, task) => {
+                if let Some(task) = task {
+                    task.abort();
                 }
-                entry.finish();
-                entry.client.outstanding.leave();
-            };
-            if releases {
-                self.client.threads.dispatcher().submit(Box::new(end));
-            } else {
-                end(Host::Callable);
+                // A release is host code and runs on the dispatcher; without one there is nothing to wait for.
+                let releases = matches!(&addressee, Some((Delivery::Callback(done), _)) if done.has_release());
+                let entry = self.clone();
+                let end = move |host| {
+                    let (delivery, stay) = addressee.unzip();
+                    match host {
+                        Host::Callable => drop(delivery),
+                        Host::Exiting => std::mem::forget(delivery),
+                    }
+                    entry.finish();
+                    drop(stay);
+                };
+                if releases {
+                    self.client.threads.dispatcher().submit(Box::new(end));
+                } else {
+                    end(Host::Callable);
+                }
             }
-            return;
+            // Nobody has to poll for the call to end.
+            Abandoned::Answered if self.queue.is_some() => {
+                self.finish();
+                self.retract();
+            }
+            Abandoned::Answered => {} // the dispatcher finds that nobody wants the answer
+            Abandoned::TooLate if dispatcher::is_current() => {}
+            Abandoned::TooLate => self.state.wait_until_delivered(),
         }
-        if self.state.compare_exchange(ANSWERED, ABANDONED, Ordering::AcqRel, Ordering::Acquire).is_ok() {
-            return; // whoever takes the answer finds that nobody wants it
+    }
+}
+
+type PendingAnswer = Pin<Box<dyn Future<Output = Result<Answer, Error>> + Send>>;
+
+/// A call that has not begun.
+struct Work {
+    owed: Owed,
+    operation: Operation,
+    accepted: Instant,
+    timeout: Option<Duration>,
+}
+
+impl Work {
+    async fn run(self) {
+        let Work { owed, operation, accepted, timeout } = self;
+        let Some(entry) = &owed.0 else { return };
+        let answer = match entry.client.core.call(operation, accepted, timeout) {
+            Call::Ready(answer) => answer,
+            Call::Pending(answer) => answer.await,
+        };
+        owed.pay(answer);
+    }
+
+    /// Goes as far as is possible without waiting for anything.
+    fn run_on_dispatcher(self) {
+        let Work { owed, operation, accepted, timeout } = self;
+        let Some(entry) = owed.0.clone() else { return };
+        if entry.state.phase() != Phase::Running {
+            return; // cancelled, abandoned or closed before it began
         }
-        if dispatcher::is_current() {
-            return;
-        }
-        let mut open = lock(&self.open);
-        open.waited_for = true;
-        while self.state.load(Ordering::Acquire) == DELIVERING {
-            open = self.done.wait(open).unwrap_or_else(PoisonError::into_inner);
+        match entry.client.core.call(operation, accepted, timeout) {
+            Call::Ready(answer) => owed.pay(answer),
+            Call::Pending(answer) => entry.spawn(async move { owed.pay(answer.await) }),
         }
     }
 }
@@ -307,7 +297,7 @@ struct Owed(Option<Arc<RequestEntry>>);
 impl Owed {
     fn pay(mut self, answer: Result<Answer, Error>) {
         if let Some(entry) = self.0.take() {
-            lock(&entry.open).task = None; // this is the task: it ends by itself
+            entry.state.detach(); // this is the task
             entry.answer(ResultEntry::answer(answer));
         }
     }
@@ -345,16 +335,7 @@ impl Waiter {
             if let Some(result) = result.take() {
                 return Some(result);
             }
-            result = match deadline {
-                None => self.arrived.wait(result).unwrap_or_else(PoisonError::into_inner),
-                Some(deadline) => {
-                    let left = deadline.saturating_duration_since(Instant::now());
-                    if left.is_zero() {
-                        return None;
-                    }
-                    self.arrived.wait_timeout(result, left).unwrap_or_else(PoisonError::into_inner).0
-                }
-            };
+            result = wait(&self.arrived, result, deadline).ok()?;
         }
     }
 }

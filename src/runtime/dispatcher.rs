@@ -3,13 +3,13 @@
 use std::cell::Cell;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
 use super::exit::{self, GATE};
 use super::queue::Queue;
-use super::{fork, lock, signal};
+use super::{fork, lock, signal, wait};
 
 /// Calls into the host, if the host can still be called.
 pub(crate) type Job = Box<dyn FnOnce(Host) + Send>;
@@ -74,6 +74,12 @@ impl Dispatcher {
         let _ = self.jobs.push(Message::Run(job));
     }
 
+    /// Has `job` run if it can run at once: no callback of the host's comes before it, however long that might take. Gives
+    /// `value`, of which the job would have been made, back otherwise.
+    pub(crate) fn submit_if_idle<V>(&self, value: V, job: impl FnOnce(V) -> Job) -> Result<(), V> {
+        self.jobs.push_if_awaited(value, |value| Message::Run(job(value)))
+    }
+
     /// As [`Dispatcher::submit`], without waking the thread. Returns whether [`Dispatcher::announce`] has to follow.
     pub(super) fn submit_quietly(&self, job: Job) -> bool {
         self.jobs.push_quietly(Message::Run(job)).unwrap_or(false)
@@ -89,11 +95,10 @@ impl Dispatcher {
         let _ = self.jobs.push(Message::Stop);
         let mut stopped = lock(&self.stopped);
         while !*stopped {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return false;
-            }
-            stopped = self.stop.wait_timeout(stopped, left).unwrap_or_else(PoisonError::into_inner).0;
+            stopped = match wait(&self.stop, stopped, Some(deadline)) {
+                Ok(stopped) => stopped,
+                Err(_late) => return false,
+            };
         }
         drop(stopped);
         if let Some(thread) = lock(&self.thread).take() {
@@ -127,10 +132,16 @@ impl Dispatcher {
 }
 
 fn run(job: Job) {
+    let epoch = fork::epoch();
     let pass = GATE.enter();
     let host = if pass.is_some() { Host::Callable } else { Host::Exiting };
     if catch_unwind(AssertUnwindSafe(|| job(host))).is_err() {
         ::log::error!(target: "target_sdk::runtime", "a bug in target-sdk: the dispatcher caught a panic");
+    }
+    if let Some(pass) = pass
+        && fork::epoch() != epoch
+    {
+        pass.forget();
     }
 }
 

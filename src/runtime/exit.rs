@@ -1,62 +1,32 @@
-//! The exit gate: once the host's `exit()` has begun, none of its code is called any more.
+//! The end of the process: once the host's `exit()` has begun, none of its code is called any more.
 
 use std::sync::Once;
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 use super::dispatcher;
+use super::gate::Gate;
+use super::sync::AtomicUsize;
 
-const RUNNING: u8 = 1;
-const CLOSED: u8 = 2;
+/// The gate of this process.
+pub(crate) static GATE: Gate = Gate(AtomicUsize::new(0));
 
-/// The gate of this process. Host code runs only between [`Gate::enter`] and the end of the pass.
-pub(crate) static GATE: Gate = Gate(AtomicU8::new(0));
-
-/// How long `exit()` waits for a callback that is running.
+/// How long `exit()` waits for callbacks that are running.
 const PATIENCE: Duration = Duration::from_millis(100);
-
-pub(crate) struct Gate(AtomicU8);
-
-/// Permission to run host code, until dropped.
-pub(crate) struct Pass<'g>(&'g Gate);
-
-impl Gate {
-    /// Asks to run host code; `None` for ever once the process is exiting. One dispatcher at a time asks.
-    pub(crate) fn enter(&self) -> Option<Pass<'_>> {
-        if self.0.fetch_or(RUNNING, Ordering::SeqCst) & CLOSED == 0 {
-            return Some(Pass(self));
-        }
-        self.0.fetch_and(!RUNNING, Ordering::SeqCst);
-        None
-    }
-
-    fn close(&self) {
-        self.0.fetch_or(CLOSED, Ordering::SeqCst);
-        if dispatcher::is_current() {
-            return; // the host called exit() in a callback
-        }
-        let until = Instant::now() + PATIENCE;
-        while self.0.load(Ordering::SeqCst) & RUNNING != 0 && Instant::now() < until {
-            std::thread::sleep(Duration::from_millis(1));
-        }
-    }
-
-    /// For a forked child, in which no callback runs.
-    pub(super) fn reopen(&self) {
-        self.0.store(0, Ordering::SeqCst);
-    }
-}
-
-impl Drop for Pass<'_> {
-    fn drop(&mut self) {
-        self.0.0.fetch_and(!RUNNING, Ordering::SeqCst);
-    }
-}
 
 static REGISTER: Once = Once::new();
 
 extern "C" fn at_exit() {
-    GATE.close();
+    // The host may have called exit() in a callback.
+    close(&GATE, usize::from(dispatcher::is_current()));
+}
+
+/// Closes the gate, and waits for those inside, but for the caller's `own`.
+fn close(gate: &Gate, own: usize) {
+    gate.close();
+    let until = Instant::now() + PATIENCE;
+    while gate.inside() > own && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 /// Has `exit()` close the gate. Called when the first dispatcher starts, so that whatever the host constructed before
@@ -73,20 +43,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn closed_gate_lets_nobody_in_and_waits_for_the_one_inside() {
-        static GATE: Gate = Gate(AtomicU8::new(0));
-        let pass = GATE.enter().unwrap();
+    fn exit_waits_for_all_who_are_inside() {
+        let gate = Gate(AtomicUsize::new(0));
+        let (stuck, own) = (gate.enter(), gate.enter());
+        assert!(stuck.is_some() && own.is_some());
         let started = Instant::now();
         std::thread::scope(|scope| {
-            let closing = scope.spawn(|| GATE.close());
+            let closing = scope.spawn(|| close(&gate, 1));
             std::thread::sleep(Duration::from_millis(20));
-            drop(pass);
+            assert!(!closing.is_finished() || started.elapsed() >= PATIENCE);
+            drop(stuck);
             closing.join().unwrap();
         });
-        assert!(started.elapsed() >= Duration::from_millis(20) && started.elapsed() < PATIENCE);
-        assert!(GATE.enter().is_none());
-        assert_eq!(GATE.0.load(Ordering::SeqCst), CLOSED);
-        GATE.reopen();
-        assert!(GATE.enter().is_some());
+        assert!(started.elapsed() >= Duration::from_millis(20));
+        assert!(gate.enter().is_none());
+        assert_eq!(gate.inside(), 1);
     }
 }

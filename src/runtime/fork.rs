@@ -7,6 +7,7 @@ use std::sync::Once;
 use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
 use super::exit;
+use super::per_process::Epochs;
 
 /// How many forks lie between this process and the one that loaded the library.
 static EPOCH: AtomicU32 = AtomicU32::new(0);
@@ -30,49 +31,25 @@ fn watch() {
 }
 
 /// A lazily made value that a forked child does not share with its parent. Meant for statics.
-pub(crate) struct PerProcess<T> {
-    current: AtomicPtr<Owned<T>>,
-}
-
-struct Owned<T> {
-    epoch: u32,
-    value: T,
-}
+pub(crate) struct PerProcess<T>(Epochs<T>);
 
 impl<T: Sync + Send> PerProcess<T> {
     pub(crate) const fn new() -> PerProcess<T> {
-        PerProcess { current: AtomicPtr::new(std::ptr::null_mut()) }
+        PerProcess(Epochs { current: AtomicPtr::new(std::ptr::null_mut()) })
     }
 
     /// The value of this process, if it has been made.
     pub(crate) fn peek(&self) -> Option<&T> {
-        let pointer = self.current.load(Ordering::Acquire);
-        // SAFETY: the pointer is null or came from `Box::into_raw` in `get`, and a published value is never freed.
-        let owned = unsafe { pointer.as_ref() }?;
-        (owned.epoch == epoch()).then_some(&owned.value)
+        self.0.peek(epoch())
     }
 
     /// The value of this process, made by `make` if need be.
-    #[allow(clippy::disallowed_methods)] // Box::from_raw: takes back what was never published
     pub(crate) fn get(&self, make: impl FnOnce(u32) -> T) -> &T {
-        if let Some(value) = self.peek() {
-            return value;
-        }
-        watch();
-        let seen = self.current.load(Ordering::Acquire);
         let epoch = epoch();
-        let made = Box::into_raw(Box::new(Owned { epoch, value: make(epoch) }));
-        // Another thread may have been first; its value is then as good as ours.
-        let winner = match self.current.compare_exchange(seen, made, Ordering::AcqRel, Ordering::Acquire) {
-            Ok(_) => made,
-            Err(other) => {
-                // SAFETY: `made` came from `Box::into_raw` above and nobody else has seen it.
-                drop(unsafe { Box::from_raw(made) });
-                other
-            }
-        };
-        // SAFETY: `winner` was published by this or another thread and is never freed.
-        unsafe { &(*winner).value }
+        self.0.get(epoch, || {
+            watch(); // before the first value can be seen: a child must know that it is one
+            make(epoch)
+        })
     }
 }
 

@@ -1,28 +1,22 @@
 //! Threads, queues and the host process: signals, fork, exit. Nothing here knows Adobe Target.
+//!
+//! What several threads use at once (`call_state`, `gate`, `outstanding`, `per_process`, `queue`, `table`) takes its locks
+//! and atomics from `sync`, so that `models/` can run these very files through every order of steps.
 
+pub(crate) mod call_state;
 pub(crate) mod dispatcher;
 pub(crate) mod exit;
 pub(crate) mod fork;
+mod gate;
+mod locks;
 pub(crate) mod log;
+pub(crate) mod outstanding;
+mod per_process;
 pub(crate) mod queue;
 pub(crate) mod signal;
+mod sync;
 pub(crate) mod table;
 pub(crate) mod threads;
 pub(crate) mod wake;
 
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-
-/// Locks, whatever happened to earlier holders: no code of ours leaves data half-changed when it panics.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// [`lock`] for reading.
-pub(crate) fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
-    lock.read().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// [`lock`] for writing.
-pub(crate) fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
-    lock.write().unwrap_or_else(PoisonError::into_inner)
-}
+pub(crate) use locks::{lock, read, wait, write};

@@ -3,13 +3,11 @@
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::RawFd;
-use std::sync::{Condvar, Mutex};
 use std::time::{Duration, Instant};
 
-use once_cell::sync::OnceCell;
-
-use super::lock;
+use super::sync::{Condvar, Mutex, MutexGuard};
 use super::wake::WakeFd;
+use super::{lock, wait};
 
 /// Items that are pushed quietly before somebody is woken all the same.
 const QUIET: usize = 8;
@@ -18,8 +16,6 @@ const QUIET: usize = 8;
 pub(crate) struct Queue<T> {
     state: Mutex<State<T>>,
     arrived: Condvar,
-    /// Made when the host first asks for it. Readable exactly while `items` is not empty or `woken` is set.
-    fd: OnceCell<WakeFd>,
 }
 
 struct State<T> {
@@ -31,6 +27,8 @@ struct State<T> {
     closed: bool,
     /// Somebody has promised to call [`Queue::announce`].
     announcing: bool,
+    /// Made when the host first asks for it. Readable exactly while `items` is not empty or `woken` is set.
+    fd: Option<WakeFd>,
     /// The descriptor is readable.
     raised: bool,
 }
@@ -51,10 +49,10 @@ impl<T> Queue<T> {
                 woken: false,
                 closed: false,
                 announcing: false,
+                fd: None,
                 raised: false,
             }),
             arrived: Condvar::new(),
-            fd: OnceCell::new(),
         }
     }
 
@@ -65,7 +63,19 @@ impl<T> Queue<T> {
             return Err(item);
         }
         state.items.push_back(item);
-        self.tell(&mut state);
+        self.tell(state);
+        Ok(())
+    }
+
+    /// Appends the item made of `value` if a thread waits and will take it first: nothing comes before it, and none of
+    /// those who wait has been woken for something else. Gives `value` back otherwise.
+    pub(crate) fn push_if_awaited<V>(&self, value: V, item: impl FnOnce(V) -> T) -> Result<(), V> {
+        let mut state = lock(&self.state);
+        if state.closed || state.signalled() || state.waiting <= state.notified {
+            return Err(value);
+        }
+        state.items.push_back(item(value));
+        self.tell(state);
         Ok(())
     }
 
@@ -77,17 +87,18 @@ impl<T> Queue<T> {
             return Err(item);
         }
         state.items.push_back(item);
+        let first = !std::mem::replace(&mut state.announcing, true);
         if state.items.len() >= QUIET {
-            self.tell(&mut state); // so many are worth a wake-up
+            self.tell(state); // so many are worth a wake-up
         }
-        Ok(!std::mem::replace(&mut state.announcing, true))
+        Ok(first)
     }
 
     /// Wakes who waits for what was pushed quietly.
     pub(crate) fn announce(&self) {
         let mut state = lock(&self.state);
         state.announcing = false;
-        self.tell(&mut state);
+        self.tell(state);
     }
 
     /// Moves up to `max` items into `out`. Waits until there is one, the queue is woken or closed, or `timeout` has
@@ -97,36 +108,38 @@ impl<T> Queue<T> {
         // A deadline that the clock cannot express is no deadline.
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         while !state.signalled() && !state.closed {
-            let left = match (timeout, deadline) {
-                (Some(_), Some(deadline)) => match deadline.checked_duration_since(Instant::now()) {
-                    Some(left) if !left.is_zero() => Some(left),
-                    _ => break,
-                },
-                _ => None,
-            };
             state.waiting += 1;
-            state = match left {
-                Some(left) => {
-                    self.arrived.wait_timeout(state, left).unwrap_or_else(std::sync::PoisonError::into_inner).0
-                }
-                None => self.arrived.wait(state).unwrap_or_else(std::sync::PoisonError::into_inner),
-            };
+            let waited = wait(&self.arrived, state, deadline);
+            let late = waited.is_err();
+            state = waited.unwrap_or_else(|state| state);
             state.waiting -= 1;
+            if late {
+                break;
+            }
             state.notified = state.notified.saturating_sub(1);
         }
         let count = max.min(state.items.len());
         out.extend(state.items.drain(..count));
         let woken = std::mem::take(&mut state.woken);
-        self.tell(&mut state); // there may be more than this consumer could take
         let over = state.closed && state.items.is_empty() && out.is_empty();
+        self.tell(state); // there may be more than this consumer could take
         (!over).then_some(woken)
+    }
+
+    /// Takes out the first item that is `unwanted`.
+    pub(crate) fn retract(&self, unwanted: impl FnMut(&T) -> bool) -> Option<T> {
+        let mut state = lock(&self.state);
+        let index = state.items.iter().position(unwanted)?;
+        let item = state.items.remove(index);
+        self.tell(state);
+        item
     }
 
     /// Makes one waiting (or the next) `take` return at once.
     pub(crate) fn wake(&self) {
         let mut state = lock(&self.state);
         state.woken = true;
-        self.tell(&mut state);
+        self.tell(state);
     }
 
     /// Refuses new items and wakes everybody; returns what was left.
@@ -135,7 +148,7 @@ impl<T> Queue<T> {
         state.closed = true;
         state.woken = false;
         let left = std::mem::take(&mut state.items).into();
-        self.tell(&mut state);
+        self.tell(state);
         self.arrived.notify_all();
         left
     }
@@ -148,19 +161,18 @@ impl<T> Queue<T> {
     /// The descriptor, made now if it was not.
     pub(crate) fn fd(&self) -> io::Result<RawFd> {
         let mut state = lock(&self.state);
-        let fd = self.fd.get_or_try_init(WakeFd::new)?.raw();
-        self.tell(&mut state);
+        let fd = match &state.fd {
+            Some(fd) => fd.raw(),
+            None => state.fd.insert(WakeFd::new()?).raw(),
+        };
+        self.tell(state);
         Ok(fd)
     }
 
     /// Makes threads and the descriptor see what the queue holds.
-    fn tell(&self, state: &mut State<T>) {
+    fn tell(&self, mut state: MutexGuard<'_, State<T>>) {
         let signalled = state.signalled();
-        if signalled && state.waiting > state.notified {
-            state.notified += 1;
-            self.arrived.notify_one();
-        }
-        if let Some(fd) = self.fd.get()
+        if let Some(fd) = &state.fd
             && signalled != state.raised
         {
             if signalled {
@@ -169,6 +181,11 @@ impl<T> Queue<T> {
                 fd.lower()
             }
             state.raised = signalled;
+        }
+        if signalled && state.waiting > state.notified {
+            state.notified += 1;
+            drop(state); // or the thread would wake up only to wait for the lock
+            self.arrived.notify_one();
         }
     }
 }
@@ -275,6 +292,38 @@ mod tests {
             queue.announce();
             assert_eq!(waiting.join().unwrap(), [4]);
         });
+    }
+
+    #[test]
+    fn only_those_who_wait_for_nothing_else_get_an_awaited_item() {
+        let queue = Queue::new();
+        assert_eq!(queue.push_if_awaited(1, |item| item), Err(1), "nobody waits");
+        let fd = queue.fd().unwrap();
+        let awaited = |item| {
+            let until = Instant::now() + Duration::from_secs(10);
+            while queue.push_if_awaited(item, |item| item).is_err() {
+                assert!(Instant::now() < until, "nobody came to wait for {item}");
+                std::thread::yield_now();
+            }
+        };
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| {
+                let mut out = Vec::new();
+                while out.len() < 3 {
+                    queue.take(&mut out, 9, None);
+                }
+                out
+            });
+            awaited(2);
+            awaited(3);
+            queue.push(4).unwrap();
+            assert_eq!(waiting.join().unwrap(), [2, 3, 4]);
+        });
+        queue.push(5).unwrap();
+        assert_eq!(queue.push_if_awaited(6, |item| item), Err(6), "another item comes first");
+        assert_eq!(queue.close(), [5]);
+        assert_eq!(queue.push_if_awaited(7, |item| item), Err(7), "closed");
+        assert!(!readable(fd));
     }
 
     #[test]

@@ -6,8 +6,9 @@
 
 use std::cell::Cell;
 use std::collections::VecDeque;
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
 
+use super::sync::{RwLock, thread_local};
 use super::{read, write};
 
 const SHARDS: usize = 16;

@@ -296,6 +296,100 @@ static void hooks_are_released_once(void) {
     }
 }
 
+/* ---- the last event ---- */
+
+static void *call_often(void *client) {
+    target_result answer;
+    for (int i = 0; i < 20; i++)
+        if (target_get_offers_sync(*(target_client *)client, OFFERS, TARGET_NUL, 200, &answer) != TARGET_E_CLOSED)
+            OK(target_result_free(answer));
+    return NULL;
+}
+
+/* Closed while other threads tell events (each failed call is one): "closed" comes, comes once, and is the last. */
+static void closed_is_the_last_event(int rounds) {
+    target_queue queue;
+    OK(target_queue_create(&queue));
+    for (int round = 0; round < rounds; round++) {
+        target_client_hooks hooks;
+        memset(&hooks, 0, sizeof hooks);
+        hooks.size = sizeof hooks;
+        hooks.queue = queue;
+        hooks.tag = (uint64_t)round;
+        target_client client;
+        /* Refused at once: nobody listens on port 1. */
+        OK(target_client_create(
+            "{\"client\":\"acme\",\"organizationId\":\"ORG@AdobeOrg\",\"serverDomain\":\"127.0.0.1:1\",\"secure\":false,"
+            "\"pinServerDomain\":true,\"maxRetries\":0}",
+            TARGET_NUL, &hooks, &client, NULL));
+        pthread_t callers[2];
+        for (int i = 0; i < 2; i++) callers[i] = start_thread(call_often, &client);
+        struct timespec nap = {0, (round % 8) * 500000};
+        nanosleep(&nap, NULL);
+        OK(target_client_close(client, round % 2 ? 0 : 100, NULL));
+        /* After close has returned, all events are there. */
+        int last = 0;
+        target_completion completion;
+        while (target_queue_poll(queue, &completion, 1, 0) == 1) {
+            const char *type, *sequence;
+            CHECK_EQ(completion.tag, round);
+            OK(target_result_get(completion.result, "/type", &type, NULL));
+            OK(target_result_get(completion.result, "/sequence", &sequence, NULL));
+            CHECK(!last);
+            last = strcmp(type, "\"closed\"") == 0;
+            OK(target_result_free(completion.result));
+        }
+        CHECK(last);
+        for (int i = 0; i < 2; i++) join_thread(callers[i]);
+        OK(target_client_destroy(client));
+        CHECK_EQ(target_queue_poll(queue, &completion, 1, 0), 0);
+    }
+    OK(target_queue_destroy(queue));
+}
+
+/* A host that does not poll for events loses some, is told how many, and still hears of the end. */
+static void events_are_bounded(void) {
+    target_queue queue;
+    OK(target_queue_create(&queue));
+    target_client_hooks hooks;
+    memset(&hooks, 0, sizeof hooks);
+    hooks.size = sizeof hooks;
+    hooks.queue = queue;
+    target_client client;
+    OK(target_client_create(
+        "{\"client\":\"acme\",\"organizationId\":\"ORG@AdobeOrg\",\"serverDomain\":\"127.0.0.1:1\",\"secure\":false,"
+        "\"pinServerDomain\":true,\"maxRetries\":0}",
+        TARGET_NUL, &hooks, &client, NULL));
+    const int failures = 1500;
+    target_result answer;
+    for (int i = 0; i < failures; i++) {
+        CHECK(target_get_offers_sync(client, OFFERS, TARGET_NUL, 5000, &answer) != TARGET_OK);
+        OK(target_result_free(answer));
+    }
+    OK(target_client_close(client, 100, NULL));
+    OK(target_client_destroy(client));
+    long taken = 0, dropped = 0, expected = 1;
+    bool closed = false;
+    target_completion completion;
+    while (target_queue_poll(queue, &completion, 1, 0) == 1) {
+        const char *text;
+        long lost = 0;
+        if (target_result_get(completion.result, "/dropped", &text, NULL) == TARGET_OK) lost = atol(text);
+        dropped += lost;
+        OK(target_result_get(completion.result, "/sequence", &text, NULL));
+        CHECK_EQ(atol(text), expected + lost); /* no gap that is not told */
+        expected = atol(text) + 1;
+        OK(target_result_get(completion.result, "/type", &text, NULL));
+        closed = strcmp(text, "\"closed\"") == 0;
+        OK(target_result_free(completion.result));
+        taken++;
+    }
+    CHECK(closed);
+    CHECK_EQ(taken, 1024 + 1);
+    CHECK(taken + dropped > failures);
+    OK(target_queue_destroy(queue));
+}
+
 /* ---- the library ---- */
 
 static void shutdown_and_again(void) {
@@ -437,6 +531,8 @@ int main(int argc, char **argv) {
     destroy_does_not_block();
     ends_race(scale / 4);
     hooks_are_released_once();
+    closed_is_the_last_event(scale / 2);
+    events_are_bounded();
     shutdown_and_again();
     if (slowness() == 1) gives_up_on_shutdown(); /* for valgrind the thread left behind is a leak, and it is right */
     everybody_starts_and_stops(scale / 8);

@@ -271,6 +271,27 @@ static void unpolled_completions_fill_the_client(void) {
     OK(target_queue_destroy(queue));
 }
 
+static void abandoned_takes_no_room(void) {
+    target_client small = create_client(
+        "{\"client\":\"acme\",\"organizationId\":\"ORG@AdobeOrg\",\"offline\":true,\"maxInFlight\":4,\"maxQueued\":4}");
+    target_queue queue = create_queue();
+    ptrdiff_t fd = fd_of(queue);
+    target_call call = queue_call(queue, 1);
+    target_request requests[8];
+    for (int round = 0; round < 50; round++) {
+        for (int i = 0; i < 8; i++) OK(target_get_offers_ex(small, OFFERS, TARGET_NUL, &call, &requests[i]));
+        if (round % 2) CHECK(becomes_readable(fd)); /* one has arrived */
+        for (int i = 0; i < 8; i++) {
+            OK(target_request_abandon(requests[i]));
+            CHECK_STATUS(target_request_cancel(requests[i]), TARGET_E_BAD_HANDLE); /* it has ended, unpolled */
+        }
+    }
+    OK(target_client_close(small, 5000, NULL)); /* answers that were just arriving have gone, too */
+    CHECK(!readable(fd));
+    OK(target_client_destroy(small));
+    OK(target_queue_destroy(queue));
+}
+
 static void events_and_logs_come_as_completions(void) {
     target_queue queue = create_queue();
     OK(target_set_log_queue(queue, TARGET_LOG_TRACE));
@@ -319,6 +340,7 @@ int main(int argc, char **argv) {
     destroyed_with_completions_inside();
     abandoned_is_not_handed_out();
     unpolled_completions_fill_the_client();
+    abandoned_takes_no_room();
     events_and_logs_come_as_completions();
     OK(target_client_destroy(client));
     OK(target_shutdown(5000));

@@ -174,6 +174,11 @@ impl Client {
         call::begin(&self.0, operation, accepted, timeout)
     }
 
+    /// Whether calls may be decided in this process, so that [`Client::call`] may come back [`Call::Ready`].
+    pub fn decides_here(&self) -> bool {
+        self.0.artifact.is_some()
+    }
+
     /// The configured timeout of a call.
     pub fn timeout(&self) -> Duration {
         self.0.config.timeout
