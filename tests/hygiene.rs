@@ -113,3 +113,28 @@ fn texts_and_structs_at_the_edge_of_memory() {
 fn every_way_to_end_a_process() {
     Run { arguments: &[&times(9, 900)], ..program("hygiene/exits.c") }.go();
 }
+
+#[test]
+fn forks_while_the_library_starts() {
+    Run { arguments: &["first", &times(60, 5000)], ..program("hygiene/forks.c") }.go();
+}
+
+#[test]
+fn forks_of_busy_threads() {
+    Run { arguments: &["busy", &times(40, 2000)], ..program("hygiene/forks.c") }.go();
+}
+
+#[test]
+fn forks_in_every_callback() {
+    Run { arguments: &["callbacks", &times(2, 100)], ..program("hygiene/forks.c") }.go();
+}
+
+#[test]
+fn forks_of_forks() {
+    Run { arguments: &["generations", "4"], ..program("hygiene/forks.c") }.go();
+}
+
+#[test]
+fn programs_started_while_calls_run() {
+    Run { arguments: &["programs", &times(100, 10000)], ..program("hygiene/forks.c") }.go();
+}

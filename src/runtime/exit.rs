@@ -1,10 +1,9 @@
 //! The exit gate: once the host's `exit()` has begun, none of its code is called any more.
 
-use std::sync::Once;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use super::dispatcher;
+use super::{dispatcher, fork};
 
 const RUNNING: u8 = 1;
 const CLOSED: u8 = 2;
@@ -31,7 +30,9 @@ impl Gate {
     }
 
     fn close(&self) {
-        self.0.fetch_or(CLOSED, Ordering::SeqCst);
+        if self.0.fetch_or(CLOSED, Ordering::SeqCst) & CLOSED != 0 {
+            return; // a child has its own handler and its parent's
+        }
         if dispatcher::is_current() {
             return; // the host called exit() in a callback
         }
@@ -53,19 +54,21 @@ impl Drop for Pass<'_> {
     }
 }
 
-static REGISTER: Once = Once::new();
+/// Epoch of the process that has registered [`at_exit`], and one.
+static REGISTERED: AtomicU32 = AtomicU32::new(0);
 
 extern "C" fn at_exit() {
     GATE.close();
 }
 
 /// Has `exit()` close the gate. Called when the first dispatcher starts, so that whatever the host constructed before
-/// that is destroyed after the gate has closed.
+/// that is destroyed after the gate has closed. A child registers anew: its parent may have been about to.
 pub(crate) fn watch() {
-    REGISTER.call_once(|| {
+    let mark = fork::epoch().wrapping_add(1);
+    if REGISTERED.swap(mark, Ordering::SeqCst) != mark {
         // SAFETY: `at_exit` is a function of this library, which stays mapped (`-z nodelete`).
         unsafe { libc::atexit(at_exit) };
-    });
+    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 pub(crate) mod dispatcher;
 pub(crate) mod exit;
 pub(crate) mod fork;
+mod load;
 pub(crate) mod log;
 pub(crate) mod queue;
 pub(crate) mod signal;
