@@ -5,13 +5,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::PathBuf;
-use std::process::Command;
 use std::sync::Once;
 
 mod support;
 
-use support::{Run, WARNINGS, build_dir, checked, root};
+use support::{Run, build_dir, root};
 
 /// Which statuses the comments of the header name for each export.
 fn documented() -> BTreeMap<String, (Vec<String>, bool)> {
@@ -137,4 +135,34 @@ fn forks_of_forks() {
 #[test]
 fn programs_started_while_calls_run() {
     Run { arguments: &["programs", &times(100, 10000)], ..program("hygiene/forks.c") }.go();
+}
+
+#[test]
+fn environment_streams_modes_and_clocks() {
+    Run { arguments: &[&times(20, 2000)], ..program("hygiene/property.c") }.go();
+}
+
+#[test]
+fn closed_standard_streams() {
+    Run { arguments: &["streams"], ..program("hygiene/scarce.c") }.go();
+}
+
+#[test]
+fn descriptors_are_not_inherited() {
+    Run { arguments: &["inherited"], ..program("hygiene/scarce.c") }.go();
+}
+
+#[test]
+fn no_threads_to_be_had() {
+    Run { arguments: &["threads"], ..program("hygiene/scarce.c") }.go();
+}
+
+#[test]
+fn no_descriptors_to_be_had() {
+    Run { arguments: &["descriptors"], ..program("hygiene/scarce.c") }.go();
+}
+
+#[test]
+fn callbacks_that_do_not_return() {
+    program("hygiene/throws.cpp").go();
 }

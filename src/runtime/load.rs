@@ -1,11 +1,12 @@
 //! What is done once for the process is done when the library is loaded, and not under a `Once` when it is first used: a child
 //! that was forked while another thread is inside a `Once` would wait for that thread, which it does not have, for ever.
 
-use super::{fork, log};
+use super::{fork, log, panics};
 
 extern "C" fn at_load() {
     fork::watch();
     log::install_facade();
+    panics::watch();
 }
 
 #[used]

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Handle, Runtime};
 
 use super::dispatcher::{Dispatcher, Job};
-use super::{lock, read, signal, write};
+use super::panics::{self, Where};
+use super::{lock, read, signal, stdio, write};
 
 /// Stack of each thread. Unoptimised builds need more.
 pub(crate) const STACK_SIZE: usize = if cfg!(debug_assertions) { 2 << 20 } else { 512 << 10 };
@@ -28,7 +29,10 @@ pub(crate) struct Threads {
 
 impl Threads {
     pub(crate) fn start(workers: usize) -> io::Result<Threads> {
-        let runtime = signal::blocked(|| {
+        stdio::keep_numbers();
+        let dispatcher = Dispatcher::start()?;
+        let started = signal::blocked(|| {
+            rehearse(workers)?;
             Builder::new_multi_thread()
                 .worker_threads(workers)
                 .max_blocking_threads(4)
@@ -37,18 +41,24 @@ impl Threads {
                 .on_thread_start(|| {
                     signal::block_all();
                     IS_IO.set(true);
+                    std::mem::forget(panics::enter(Where::OwnThread)); // until the thread ends
                 })
                 .enable_io()
                 .enable_time()
                 .build()
-        })?;
-        let handle = runtime.handle().clone();
-        Ok(Threads {
-            runtime: Mutex::new(Some(runtime)),
-            handle,
-            dispatcher: Dispatcher::start()?,
-            ending: RwLock::new(false),
-        })
+        });
+        match started {
+            Ok(runtime) => Ok(Threads {
+                handle: runtime.handle().clone(),
+                runtime: Mutex::new(Some(runtime)),
+                dispatcher,
+                ending: RwLock::new(false),
+            }),
+            Err(error) => {
+                dispatcher.stop(Instant::now() + Duration::from_secs(1)); // it has nothing to do, and ends at once
+                Err(error)
+            }
+        }
     }
 
     pub(crate) fn handle(&self) -> &Handle {
@@ -107,6 +117,23 @@ impl Threads {
         // An idle dispatcher needs a moment to say so, also when the I/O threads have used up the time.
         self.dispatcher.stop(deadline.max(Instant::now() + Duration::from_millis(50)))
     }
+}
+
+/// Starts as many threads as there will be workers, and ends them: tokio panics, and leaves behind what it has started, when the
+/// system has no thread for a worker.
+fn rehearse(workers: usize) -> io::Result<()> {
+    let gate = Arc::new(Mutex::new(()));
+    let closed = lock(&gate);
+    let started: Vec<_> = (0..workers)
+        .map(|_| {
+            let gate = gate.clone();
+            std::thread::Builder::new().stack_size(STACK_SIZE).spawn(move || drop(lock(&gate)))
+        })
+        .collect();
+    drop(closed); // all were there at the same time
+    let ended: Vec<io::Result<()>> =
+        started.into_iter().map(|thread| thread.map(|thread| drop(thread.join()))).collect();
+    ended.into_iter().collect()
 }
 
 struct OnDrop<F: FnOnce()>(Option<F>);
