@@ -5,11 +5,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::process::Command;
 use std::sync::Once;
 
 mod support;
 
-use support::{Run, build_dir, root};
+use support::{Run, WARNINGS, build_dir, checked, profile_dir, root};
 
 /// Which statuses the comments of the header name for each export.
 fn documented() -> BTreeMap<String, (Vec<String>, bool)> {
@@ -165,4 +166,231 @@ fn no_descriptors_to_be_had() {
 #[test]
 fn callbacks_that_do_not_return() {
     program("hygiene/throws.cpp").go();
+}
+
+fn artifact() -> String {
+    root().join("examples/edge/data/artifact.json").to_str().expect("UTF-8").to_owned()
+}
+
+#[test]
+fn small_stacks() {
+    // Code that is not optimised needs more for documents of the greatest depth: 64 levels.
+    let deep = if profile_dir().ends_with("debug") { "192" } else { "64" };
+    Run { arguments: &[&artifact(), deep], ..program("hygiene/stacks.c") }.go();
+}
+
+#[test]
+fn before_and_after_main() {
+    Run { environment: &[("HYGIENE_STATIC", "1")], ..program("hygiene/stacks.c") }.go();
+}
+
+#[test]
+fn two_copies_of_the_library() {
+    Run { arguments: &[&times(10_000, 1_000_000)], ..program("hygiene/copies.c") }.go();
+}
+
+#[test]
+fn starts_and_stops_leave_nothing() {
+    Run { arguments: &[&times(200, 10_000)], ..program("hygiene/cycles.c") }.go();
+}
+
+#[test]
+fn ends_inside_of_callbacks_and_logs() {
+    Run { arguments: &[&times(20, 1000)], ..program("hygiene/corners.c") }.go();
+}
+
+/// Under valgrind: not a byte is left.
+#[test]
+fn nothing_is_left_after_starts_and_stops() {
+    let log = build_dir().join("cycles.valgrind");
+    let log_file = format!("--log-file={}", log.display());
+    let suppressions = format!("--suppressions={}", root().join("tests/valgrind.supp").display());
+    Run {
+        arguments: &[&times(2, 200)],
+        under: &[
+            "valgrind",
+            "--leak-check=full",
+            "--errors-for-leak-kinds=definite,indirect,possible",
+            "--fair-sched=yes",
+            "--error-exitcode=99",
+            &log_file,
+            &suppressions,
+        ],
+        ..program("hygiene/cycles.c")
+    }
+    .go_with_log(&log);
+}
+
+/// Makes a locale from the sources that the C library's package has.
+fn make_locale(name: &str) -> bool {
+    let made = Command::new("localedef").args(["-c", "-i", name, "-f", "UTF-8"]).arg(build_dir().join(name)).output();
+    made.is_ok_and(|made| made.status.success())
+}
+
+#[test]
+fn locales_and_time_zones_change_nothing() {
+    let mut locales = vec!["C"];
+    for name in ["tr_TR", "de_DE"] {
+        if make_locale(name) {
+            locales.push(name);
+        } else {
+            eprintln!("SKIPPED: locale {name}: this needs localedef and its sources (package locales)");
+        }
+    }
+    let mut first: Option<String> = None;
+    for locale in locales {
+        for zone in ["UTC", "Asia/Kolkata", "America/St_Johns", "Pacific/Kiritimati"] {
+            let file = build_dir().join(format!("sent-{locale}-{}", zone.replace('/', "-")));
+            Run {
+                arguments: &[locale, &artifact(), file.to_str().expect("UTF-8")],
+                environment: &[("TZ", zone), ("LOCPATH", build_dir().to_str().expect("UTF-8"))],
+                ..program("hygiene/same_everywhere.c")
+            }
+            .go();
+            let written = std::fs::read_to_string(&file).expect("what was sent");
+            assert!(written.contains("POST /rest/v1/delivery"), "{written}");
+            let first = first.get_or_insert_with(|| written.clone());
+            assert_eq!(*first, written, "C and UTC (left), {locale} and {zone} (right)");
+        }
+    }
+}
+
+/// What belongs to the process is not even within reach of the library.
+#[test]
+fn functions_that_change_the_process_are_not_used() {
+    let library = profile_dir().join("libtarget_sdk.so");
+    let output = Command::new("nm").args(["-D", "--undefined-only"]).arg(library).output().expect("nm (binutils)");
+    assert!(output.status.success());
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    let used: Vec<&str> = text.lines().filter_map(|line| line.split_whitespace().last()?.split('@').next()).collect();
+    assert!(used.contains(&"malloc") && used.contains(&"epoll_wait"), "nm found what is used: {used:?}");
+    let forbidden = [
+        // signals and the end of the process
+        "signal",
+        "sigaction",
+        "sigprocmask",
+        "raise",
+        "kill",
+        "pthread_kill",
+        "tgkill",
+        "exit",
+        "_exit",
+        "quick_exit",
+        "fork",
+        "vfork",
+        "system",
+        "posix_spawn",
+        "posix_spawnp",
+        "execve",
+        "pthread_cancel",
+        "pthread_exit",
+        "alarm",
+        "setitimer",
+        "longjmp",
+        "siglongjmp",
+        // environment, locale, time zone
+        "setenv",
+        "unsetenv",
+        "putenv",
+        "clearenv",
+        "setlocale",
+        "uselocale",
+        "newlocale",
+        "localeconv",
+        "nl_langinfo",
+        "tzset",
+        "localtime",
+        "localtime_r",
+        "mktime",
+        "strftime",
+        "gmtime",
+        "strtod",
+        "strtof",
+        "atof",
+        "toupper",
+        "tolower",
+        "isalpha",
+        "strcoll",
+        "strcasecmp",
+        "sprintf",
+        "snprintf",
+        "sscanf",
+        "iconv",
+        "mbstowcs",
+        // directory, limits, modes, identity
+        "chdir",
+        "fchdir",
+        "chroot",
+        "umask",
+        "setrlimit",
+        "setrlimit64",
+        "prlimit",
+        "prlimit64",
+        "setpriority",
+        "nice",
+        "fesetround",
+        "fesetenv",
+        "feenableexcept",
+        "setuid",
+        "setgid",
+        "prctl",
+        "personality",
+        "mallopt",
+        // standard streams
+        "printf",
+        "fprintf",
+        "vfprintf",
+        "puts",
+        "putchar",
+        "fputs",
+        "fwrite",
+        "perror",
+        "fflush",
+        "setvbuf",
+        "setbuf",
+        "stdout",
+        "stderr",
+        "stdin",
+        "syslog",
+        "openlog",
+        // another allocator's business
+        "sbrk",
+        "brk",
+    ];
+    let found: Vec<_> = forbidden.iter().filter(|name| used.contains(name)).collect();
+    assert!(found.is_empty(), "the library uses {found:?}");
+}
+
+/// Alone and with everything else, in every language and version that may include it.
+#[test]
+fn header_in_every_standard() {
+    let include = root().join("include");
+    let c = ["c99", "gnu99", "c11", "gnu11", "c17", "c2x"];
+    let cpp = ["c++11", "gnu++11", "c++14", "c++17", "c++20", "c++23"];
+    let before = [
+        "",
+        "#include <stdint.h>\n#include <stddef.h>\n#include <stdbool.h>\n",
+        "#ifndef _GNU_SOURCE\n#define _GNU_SOURCE\n#endif\n#include <stdio.h>\n",
+    ];
+    for (compiler, language, standards) in [("cc", "c", &c), ("g++", "cpp", &cpp)] {
+        for standard in standards {
+            for (index, before) in before.iter().enumerate() {
+                let source = build_dir().join(format!("standard-{standard}-{index}.{language}"));
+                let text = format!(
+                    "{before}#include \"target_sdk.h\"\n#include \"target_sdk.h\"\n\
+                     static target_call call;\nstatic target_client_hooks hooks;\n\
+                     int main(void) {{ call.size = (uint32_t)sizeof call; hooks.size = (uint32_t)sizeof hooks; \
+                     return target_abi_version() == TARGET_ABI_VERSION && TARGET_NUL == (size_t)-1 ? 0 : 1; }}\n"
+                );
+                std::fs::write(&source, text).expect("write a source");
+                let mut command = Command::new(compiler);
+                command.arg(format!("-std={standard}")).args(WARNINGS);
+                command.args(["-Wconversion", "-Wshadow", "-Wundef", "-fsyntax-only"]);
+                if language == "c" {
+                    command.args(["-Wstrict-prototypes", "-Wmissing-prototypes"]);
+                }
+                checked(command.arg("-I").arg(&include).arg(&source));
+            }
+        }
+    }
 }

@@ -306,7 +306,9 @@ static inline world live_world(const char *config) {
     w.on_done = no_done;
     w.client = create_client(config);
     OK(target_queue_create(&w.queue));
-    OK(target_get_offers_sync(w.client, OFFERS, TARGET_NUL, 10000, &w.result));
+    target_status status = target_get_offers_sync(w.client, OFFERS, TARGET_NUL, 10000, &w.result);
+    if (strcmp(config, OFFLINE) != 0) OK(status);
+    CHECK(w.result != 0);
     target_call call = queue_call(w.queue, 1);
     OK(target_get_offers_ex(w.client, OFFERS, TARGET_NUL, &call, &w.request));
     return w;
