@@ -219,9 +219,9 @@ fn unsafe_code_stays_in_its_corner() {
         for (word, home) in raw {
             assert!(name == home || !code.contains(word), "{word} in src/{name}");
         }
-        for word in
-            ["set_hook", "install_default", "set_var", "std::env::var", "println!", "eprintln!", "process::exit"]
-        {
+        // The panic hook is extended, for the library's own panics, and never replaced.
+        assert!(!code.contains("set_hook") || name == "runtime/panics.rs" && code.contains("take_hook"), "src/{name}");
+        for word in ["install_default", "set_var", "std::env::var", "println!", "eprintln!", "process::exit"] {
             assert!(!code.contains(word), "src/{name} touches what belongs to the host: {word}");
         }
     }

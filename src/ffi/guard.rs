@@ -1,6 +1,6 @@
 //! The panic boundary: every export runs inside one of these, and leaves the caller's `errno` as it was.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use crate::runtime::panics;
 
 use super::status::{TARGET_E_INTERNAL, TARGET_OK, target_status};
 
@@ -15,15 +15,8 @@ pub(crate) fn status(body: impl FnOnce() -> Result<(), target_status>) -> target
 /// For exports that return something else: `otherwise` if `body` panics.
 pub(crate) fn value<T>(otherwise: T, body: impl FnOnce() -> T) -> T {
     let _errno = KeepErrno::new();
-    catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|panic| {
-        let what = panic
-            .downcast_ref::<&str>()
-            .copied()
-            .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-            .unwrap_or("no message");
-        log::error!(target: "target_sdk::ffi", "a bug in target-sdk: caught a panic: {what}");
-        // Dropping a panic's payload may panic; this one has had its chance.
-        std::mem::forget(panic);
+    panics::contain(body).unwrap_or_else(|panic| {
+        log::error!(target: "target_sdk::ffi", "a bug in target-sdk: caught a panic: {panic}");
         otherwise
     })
 }

@@ -10,6 +10,7 @@ use target_sdk_core::json::{self, Json, Limits};
 
 use crate::runtime::fork::PerProcess;
 use crate::runtime::log::Sink;
+use crate::runtime::threads::Threads;
 use crate::runtime::{dispatcher, lock, log as records};
 
 use super::callback::{OnLog, UserData, target_free_fn, target_log_fn};
@@ -183,35 +184,47 @@ pub extern "C" fn target_shutdown(timeout_ms: u32) -> target_status {
         let deadline = Instant::now() + Duration::from_millis(u64::from(timeout_ms));
         let threads = library.take_threads();
         *lock(&library.init) = None;
-        let Some(threads) = threads else {
+        let ending = match threads {
+            Some(threads) => {
+                lock(&library.ending).push(threads.clone());
+                vec![threads]
+            }
             // Another shutdown may still be at it, or have given up on a callback.
-            let ending = lock(&library.ending).clone();
-            let over = ending.iter().filter(|threads| threads.stop(deadline)).count();
-            return if over == ending.len() { Ok(()) } else { Err(TARGET_E_CALLBACK_STUCK) };
+            None => lock(&library.ending).clone(),
         };
-        lock(&library.ending).push(threads.clone());
-        threads.begin_end();
-        for client in library.clients.all() {
-            if Arc::ptr_eq(&client.threads, &threads) {
-                client.end(ErrorKind::Closed, "the library was shut down");
+        let mut all_over = true;
+        for threads in ending {
+            if end(&threads, deadline) {
+                lock(&library.ending).retain(|other| !Arc::ptr_eq(other, &threads));
+            } else {
+                all_over = false;
             }
         }
-        // Calls of clients that another thread is destroying right now; and calls that another thread has just answered,
-        // cancelled or abandoned, and is about to hand to the dispatcher, which therefore must not end yet.
-        let mut left = library.requests.all();
-        left.retain(|request| Arc::ptr_eq(&request.client().threads, &threads));
-        for request in &left {
-            request.answer(plain_error(ErrorKind::Closed, "the library was shut down"));
-        }
-        for request in left {
-            request.settle(deadline);
-        }
-        if !threads.stop(deadline) {
-            return Err(TARGET_E_CALLBACK_STUCK);
-        }
-        lock(&library.ending).retain(|other| !Arc::ptr_eq(other, &threads));
-        Ok(())
+        if all_over { Ok(()) } else { Err(TARGET_E_CALLBACK_STUCK) }
     })
+}
+
+/// Ends everything that uses `threads`, then them. Several shutdowns may be at it: none stops the threads before all calls are
+/// answered. False if a callback has not returned by `deadline`.
+fn end(threads: &Arc<Threads>, deadline: Instant) -> bool {
+    let library = library();
+    threads.begin_end();
+    for client in library.clients.all() {
+        if Arc::ptr_eq(&client.threads, threads) {
+            client.end(ErrorKind::Closed, "the library was shut down");
+        }
+    }
+    // Calls of clients that another thread is destroying right now; and calls that another thread has just answered,
+    // cancelled or abandoned, and is about to hand to the dispatcher, which therefore must not end yet.
+    let mut left = library.requests.all();
+    left.retain(|request| Arc::ptr_eq(&request.client().threads, threads));
+    for request in &left {
+        request.answer(plain_error(ErrorKind::Closed, "the library was shut down"));
+    }
+    for request in left {
+        request.settle(deadline);
+    }
+    threads.stop(deadline)
 }
 
 /// The log that the host installed, to be taken back.

@@ -44,14 +44,15 @@ impl CallbackLog {
 
     fn deliver(&self, line: Line) {
         self.waiting.fetch_sub(1, Ordering::Relaxed);
+        let on_log = lock(&self.on_log);
         if !self.alive.load(Ordering::Acquire) {
-            return;
+            return; // looked at with the lock held: who retires the log waits for that
         }
         let message = match line.dropped {
             0 => line.message,
             dropped => format!("{} [{dropped} records before this one were dropped]", line.message),
         };
-        if let Some(on_log) = &*lock(&self.on_log) {
+        if let Some(on_log) = &*on_log {
             delivering(|| on_log.call(line.level as i32, &Text::new(line.target), &Text::new(message)));
         }
     }
@@ -64,18 +65,22 @@ impl CallbackLog {
         }
     }
 
-    /// After this the function does not run any more, unless this is called from inside it. Its release runs once.
+    /// After this the function does not run any more, unless this is called from inside it. Its release runs once, on the
+    /// dispatcher if there is one: never inside the call that ends the log.
     pub(crate) fn retire(self: &Arc<Self>) {
         self.alive.store(false, Ordering::Release);
+        let inside = dispatcher::is_current();
+        if !inside {
+            drop(lock(&self.on_log)); // the function may be running
+        }
         match library().running() {
-            // The dispatcher may be inside the function: this very thread then is the dispatcher, or it is waited for.
-            Some(threads) if dispatcher::is_current() => {
+            Some(threads) => {
                 let log = self.clone();
                 threads.dispatcher().submit(Box::new(move |host| log.release(host)));
             }
             // A dispatcher that a shutdown has left behind: the record it delivers holds the log and releases it.
-            None if dispatcher::is_current() => {}
-            _ => self.release(Host::Callable),
+            None if inside => {}
+            None => self.release(Host::Callable),
         }
     }
 }

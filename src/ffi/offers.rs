@@ -1,12 +1,13 @@
 //! `target_get_offers*`, `target_send_notifications*`, `target_get_attributes*` and `target_request_*`.
 
 use std::ffi::{c_char, c_void};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use target_sdk_core::client::{Call, Operation};
 use target_sdk_core::error::{Error, ErrorKind};
+
+use crate::runtime::panics;
 
 use super::callback::{Done, UserData, target_done_fn, target_free_fn};
 use super::client::ClientEntry;
@@ -143,8 +144,10 @@ unsafe fn sync(
         let admission = client.core.admit().map_err(|error| status::of(error.kind()))?;
         let timeout = timeout(timeout_ms);
         let accepted = Instant::now();
-        let call = catch_unwind(AssertUnwindSafe(|| client.core.call(operation, accepted, timeout)))
-            .unwrap_or_else(|_| Call::Ready(Err(Error::internal("a bug in target-sdk: the call panicked"))));
+        let call = panics::contain(|| client.core.call(operation, accepted, timeout)).unwrap_or_else(|panic| {
+            log::error!(target: "target_sdk::ffi", "a bug in target-sdk: a call panicked: {panic}");
+            Call::Ready(Err(Error::internal("a bug in target-sdk: the call panicked")))
+        });
         let result = match call {
             Call::Ready(answer) => {
                 drop(admission);
@@ -152,8 +155,13 @@ unsafe fn sync(
             }
             Call::Pending(pending) => {
                 let waiter = Arc::new(Waiter::default());
-                let request = RequestEntry::begin(&client, admission, || Delivery::Waiter(waiter.clone()), |_| {})?;
-                request.run_pending(pending);
+                let request = {
+                    // As for `submit`: a shutdown finds the call, or the call finds the shutdown.
+                    let _registering = client.threads.register().ok_or(TARGET_E_CLOSED)?;
+                    let request = RequestEntry::begin(&client, admission, || Delivery::Waiter(waiter.clone()), |_| {})?;
+                    request.run_pending(pending);
+                    request
+                };
                 let limit = timeout.unwrap_or_else(|| client.core.timeout()).saturating_add(GRACE);
                 match waiter.wait(accepted.checked_add(limit)) {
                     Some(result) => result,

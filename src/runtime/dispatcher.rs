@@ -2,12 +2,12 @@
 
 use std::cell::Cell;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
 use super::exit::{self, GATE};
+use super::panics::contain;
 use super::queue::Queue;
 use super::{fork, lock, signal, wait};
 
@@ -135,8 +135,8 @@ fn run(job: Job) {
     let epoch = fork::epoch();
     let pass = GATE.enter();
     let host = if pass.is_some() { Host::Callable } else { Host::Exiting };
-    if catch_unwind(AssertUnwindSafe(|| job(host))).is_err() {
-        ::log::error!(target: "target_sdk::runtime", "a bug in target-sdk: the dispatcher caught a panic");
+    if let Err(panic) = contain(|| job(host)) {
+        ::log::error!(target: "target_sdk::runtime", "a bug in target-sdk: the dispatcher caught a panic: {panic}");
     }
     if let Some(pass) = pass
         && fork::epoch() != epoch

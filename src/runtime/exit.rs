@@ -1,11 +1,11 @@
 //! The end of the process: once the host's `exit()` has begun, none of its code is called any more.
 
-use std::sync::Once;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use super::dispatcher;
 use super::gate::Gate;
 use super::sync::AtomicUsize;
+use super::{dispatcher, fork};
 
 /// The gate of this process.
 pub(crate) static GATE: Gate = Gate(AtomicUsize::new(0));
@@ -13,7 +13,8 @@ pub(crate) static GATE: Gate = Gate(AtomicUsize::new(0));
 /// How long `exit()` waits for callbacks that are running.
 const PATIENCE: Duration = Duration::from_millis(100);
 
-static REGISTER: Once = Once::new();
+/// Epoch of the process that has registered [`at_exit`], and one.
+static REGISTERED: AtomicU32 = AtomicU32::new(0);
 
 extern "C" fn at_exit() {
     // The host may have called exit() in a callback.
@@ -22,7 +23,9 @@ extern "C" fn at_exit() {
 
 /// Closes the gate, and waits for those inside, but for the caller's `own`.
 fn close(gate: &Gate, own: usize) {
-    gate.close();
+    if !gate.close() {
+        return; // a child has its own handler and its parent's
+    }
     let until = Instant::now() + PATIENCE;
     while gate.inside() > own && Instant::now() < until {
         std::thread::sleep(Duration::from_millis(1));
@@ -30,12 +33,13 @@ fn close(gate: &Gate, own: usize) {
 }
 
 /// Has `exit()` close the gate. Called when the first dispatcher starts, so that whatever the host constructed before
-/// that is destroyed after the gate has closed.
+/// that is destroyed after the gate has closed. A child registers anew: its parent may have been about to.
 pub(crate) fn watch() {
-    REGISTER.call_once(|| {
+    let mark = fork::epoch().wrapping_add(1);
+    if REGISTERED.swap(mark, Ordering::SeqCst) != mark {
         // SAFETY: `at_exit` is a function of this library, which stays mapped (`-z nodelete`).
         unsafe { libc::atexit(at_exit) };
-    });
+    }
 }
 
 #[cfg(test)]

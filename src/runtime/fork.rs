@@ -3,15 +3,13 @@
 //! Everything mutable therefore hangs on a [`PerProcess`], which gives the child a new value and leaks the parent's. The
 //! child handler of `pthread_atfork` touches atomics only.
 
-use std::sync::Once;
 use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
-use super::exit;
 use super::per_process::Epochs;
+use super::{exit, load};
 
 /// How many forks lie between this process and the one that loaded the library.
 static EPOCH: AtomicU32 = AtomicU32::new(0);
-static WATCH: Once = Once::new();
 
 extern "C" fn in_child() {
     EPOCH.fetch_add(1, Ordering::SeqCst);
@@ -23,11 +21,10 @@ pub(crate) fn epoch() -> u32 {
     EPOCH.load(Ordering::Acquire)
 }
 
-fn watch() {
-    WATCH.call_once(|| {
-        // SAFETY: `in_child` is a function of this library, which stays mapped (`-z nodelete`), and only touches atomics.
-        unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
-    });
+/// Has forks counted from now on.
+pub(super) fn watch() {
+    // SAFETY: `in_child` is a function of this library, which stays mapped (`-z nodelete`), and only touches atomics.
+    unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
 }
 
 /// A lazily made value that a forked child does not share with its parent. Meant for statics.
@@ -45,11 +42,12 @@ impl<T: Sync + Send> PerProcess<T> {
 
     /// The value of this process, made by `make` if need be.
     pub(crate) fn get(&self, make: impl FnOnce(u32) -> T) -> &T {
+        if let Some(value) = self.peek() {
+            return value;
+        }
+        load::required();
         let epoch = epoch();
-        self.0.get(epoch, || {
-            watch(); // before the first value can be seen: a child must know that it is one
-            make(epoch)
-        })
+        self.0.get(epoch, || make(epoch))
     }
 }
 

@@ -19,9 +19,9 @@ impl Gate {
         (self.0.fetch_add(ONE, Ordering::SeqCst) & CLOSED == 0).then_some(pass)
     }
 
-    /// Lets nobody in any more.
-    pub(crate) fn close(&self) {
-        self.0.fetch_or(CLOSED, Ordering::SeqCst);
+    /// Lets nobody in any more. Whether it was open.
+    pub(crate) fn close(&self) -> bool {
+        self.0.fetch_or(CLOSED, Ordering::SeqCst) & CLOSED == 0
     }
 
     /// How many are inside.
@@ -60,7 +60,7 @@ mod tests {
         let second = gate.enter().unwrap();
         drop(second);
         assert_eq!(gate.inside(), 1, "the first is still inside");
-        gate.close();
+        assert!(gate.close() && !gate.close());
         assert!(gate.enter().is_none());
         assert_eq!(gate.inside(), 1);
         drop(stuck);

@@ -4,7 +4,7 @@
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Once, RwLock};
+use std::sync::{Arc, RwLock};
 
 use log::{Level, LevelFilter, Metadata, Record};
 
@@ -38,7 +38,6 @@ struct Logger {
 
 static CURRENT: PerProcess<Logger> = PerProcess::new();
 static FACADE: Facade = Facade;
-static INSTALL: Once = Once::new();
 
 struct Facade;
 
@@ -46,11 +45,13 @@ thread_local! {
     static INSIDE: Cell<bool> = const { Cell::new(false) };
 }
 
+/// Has the records of the `log` macros come here. Until there is a sink none is made.
+pub(super) fn install_facade() {
+    let _ = log::set_logger(&FACADE);
+}
+
 /// Replaces the sink; returns the one before. Level 0 is off, 5 is trace.
 pub(crate) fn install(sink: Option<Arc<dyn Sink>>, level: i32) -> Option<Arc<dyn Sink>> {
-    INSTALL.call_once(|| {
-        let _ = log::set_logger(&FACADE);
-    });
     let level = match level {
         ..=0 => LevelFilter::Off,
         1 => LevelFilter::Error,

@@ -2,13 +2,14 @@
 
 use std::cell::Cell;
 use std::io;
-use std::sync::{Arc, Mutex, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Handle, Runtime};
 
 use super::dispatcher::{Dispatcher, Job};
-use super::{lock, read, signal, write};
+use super::panics::{self, Where, contain};
+use super::{lock, read, signal, stdio, write};
 
 /// Stack of each thread. Unoptimised builds need more.
 pub(crate) const STACK_SIZE: usize = if cfg!(debug_assertions) { 2 << 20 } else { 512 << 10 };
@@ -28,27 +29,33 @@ pub(crate) struct Threads {
 
 impl Threads {
     pub(crate) fn start(workers: usize) -> io::Result<Threads> {
-        let runtime = signal::blocked(|| {
-            Builder::new_multi_thread()
-                .worker_threads(workers)
-                .max_blocking_threads(4)
-                .thread_name("target-io")
-                .thread_stack_size(STACK_SIZE)
-                .on_thread_start(|| {
-                    signal::block_all();
-                    IS_IO.set(true);
-                })
-                .enable_io()
-                .enable_time()
-                .build()
-        })?;
-        let handle = runtime.handle().clone();
-        Ok(Threads {
-            runtime: Mutex::new(Some(runtime)),
-            handle,
-            dispatcher: Dispatcher::start()?,
-            ending: RwLock::new(false),
-        })
+        stdio::keep_numbers();
+        let dispatcher = Dispatcher::start()?;
+        // On the dispatcher: the caller's thread may have a small stack, or be so near its end (in static destructors) that
+        // its thread-local data is gone, which tokio does not survive.
+        let built = Arc::new((Mutex::new(None), Condvar::new()));
+        let told = built.clone();
+        dispatcher.submit(Box::new(move |_| {
+            let runtime = contain(|| build(workers)).unwrap_or_else(|panic| Err(io::Error::other(panic)));
+            *lock(&told.0) = Some(runtime);
+            told.1.notify_one();
+        }));
+        let mut runtime = lock(&built.0);
+        while runtime.is_none() {
+            runtime = built.1.wait(runtime).unwrap_or_else(PoisonError::into_inner);
+        }
+        match runtime.take() {
+            Some(Ok(runtime)) => Ok(Threads {
+                handle: runtime.handle().clone(),
+                runtime: Mutex::new(Some(runtime)),
+                dispatcher,
+                ending: RwLock::new(false),
+            }),
+            failed => {
+                dispatcher.stop(Instant::now() + Duration::from_secs(1)); // it has nothing to do, and ends at once
+                Err(failed.and_then(Result::err).unwrap_or_else(|| io::ErrorKind::Other.into()))
+            }
+        }
     }
 
     pub(crate) fn handle(&self) -> &Handle {
@@ -107,6 +114,40 @@ impl Threads {
         // An idle dispatcher needs a moment to say so, also when the I/O threads have used up the time.
         self.dispatcher.stop(deadline.max(Instant::now() + Duration::from_millis(50)))
     }
+}
+
+fn build(workers: usize) -> io::Result<Runtime> {
+    rehearse(workers)?;
+    Builder::new_multi_thread()
+        .worker_threads(workers)
+        .max_blocking_threads(4)
+        .thread_name("target-io")
+        .thread_stack_size(STACK_SIZE)
+        .on_thread_start(|| {
+            signal::block_all();
+            IS_IO.set(true);
+            std::mem::forget(panics::enter(Where::OwnThread)); // until the thread ends
+        })
+        .enable_io()
+        .enable_time()
+        .build()
+}
+
+/// Starts as many threads as there will be workers, and ends them: tokio panics, and leaves behind what it has started, when the
+/// system has no thread for a worker.
+fn rehearse(workers: usize) -> io::Result<()> {
+    let gate = Arc::new(Mutex::new(()));
+    let closed = lock(&gate);
+    let started: Vec<_> = (0..workers)
+        .map(|_| {
+            let gate = gate.clone();
+            std::thread::Builder::new().stack_size(STACK_SIZE).spawn(move || drop(lock(&gate)))
+        })
+        .collect();
+    drop(closed); // all were there at the same time
+    let ended: Vec<io::Result<()>> =
+        started.into_iter().map(|thread| thread.map(|thread| drop(thread.join()))).collect();
+    ended.into_iter().collect()
 }
 
 struct OnDrop<F: FnOnce()>(Option<F>);

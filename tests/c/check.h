@@ -80,7 +80,7 @@ static inline long slowness(void) {
 }
 
 /* What a shared machine may add to a bound of the contract. */
-static inline long slack_ms(void) { return 100 * slowness(); }
+static inline long slack_ms(void) { return 300 * slowness(); }
 
 /* ---- threads --------------------------------------------------------------------------------------------------------- */
 

@@ -182,7 +182,8 @@ const ERRORS: [(ErrorKind, &str); 15] = [
 
 /// Microseconds, in buckets that are at most an eighth of their value wide: exact below 16, then 8 for each doubling.
 struct Histogram {
-    buckets: [AtomicU64; BUCKETS],
+    /// On the heap from the beginning: made in place they would pass over the stack of the thread that makes the client.
+    buckets: Box<[AtomicU64]>,
     max: AtomicU64,
 }
 
@@ -214,7 +215,7 @@ fn top_of(bucket: usize) -> u64 {
 
 impl Default for Histogram {
     fn default() -> Histogram {
-        Histogram { buckets: [const { AtomicU64::new(0) }; BUCKETS], max: AtomicU64::new(0) }
+        Histogram { buckets: (0..BUCKETS).map(|_| AtomicU64::new(0)).collect(), max: AtomicU64::new(0) }
     }
 }
 

@@ -16,6 +16,8 @@ use tokio::sync::oneshot;
 use super::{address, probe};
 
 const THREADS: usize = 4;
+/// Named, because threads with the default size look for it in the environment, which is the host's.
+const THREAD_STACK: usize = 512 << 10;
 const THREAD_IDLE: Duration = Duration::from_secs(10);
 const POSITIVE: Duration = Duration::from_secs(60);
 const NEGATIVE: Duration = Duration::from_secs(5);
@@ -132,7 +134,8 @@ impl Resolver {
         state.queue.push_back(host.to_owned());
         if state.idle < state.queue.len() && state.threads < THREADS {
             let shared = Arc::clone(&self.0);
-            match std::thread::Builder::new().name("target-dns".to_owned()).spawn(move || shared.work()) {
+            let thread = std::thread::Builder::new().name("target-dns".to_owned()).stack_size(THREAD_STACK);
+            match thread.spawn(move || shared.work()) {
                 Ok(_) => state.threads += 1,
                 Err(error) if state.threads == 0 => {
                     // Nobody will ever take it from the queue.

@@ -1,7 +1,8 @@
 //! TLS: trust anchors, client identity, protocols. The provider is ours and stays inside the configuration.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
+use arc_swap::ArcSwapOption;
 use rustls::client::Resumption;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -79,17 +80,25 @@ impl TlsSettings {
     }
 }
 
+/// Root certificates that all clients of the process share. Not a `OnceLock`: a process that was forked while another thread
+/// is inside one would wait for that thread for ever.
+type SharedRoots = ArcSwapOption<RootCertStore>;
+
 fn bundled() -> Arc<RootCertStore> {
-    static STORE: OnceLock<Arc<RootCertStore>> = OnceLock::new();
-    let load = || Arc::new(RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() });
-    Arc::clone(STORE.get_or_init(load))
+    static STORE: SharedRoots = SharedRoots::const_empty();
+    if let Some(store) = STORE.load_full() {
+        return store;
+    }
+    let store = Arc::new(RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() });
+    STORE.store(Some(Arc::clone(&store)));
+    store
 }
 
 /// The system's store, read once per process unless it is missing.
 fn system() -> Result<Arc<RootCertStore>> {
-    static STORE: OnceLock<Arc<RootCertStore>> = OnceLock::new();
-    if let Some(store) = STORE.get() {
-        return Ok(Arc::clone(store));
+    static STORE: SharedRoots = SharedRoots::const_empty();
+    if let Some(store) = STORE.load_full() {
+        return Ok(store);
     }
     let mut store = RootCertStore::empty();
     let (good, bad) = store.add_parsable_certificates(system_certificates());
@@ -101,7 +110,9 @@ fn system() -> Result<Arc<RootCertStore>> {
         )
         .with_phase(Phase::Tls));
     }
-    Ok(Arc::clone(STORE.get_or_init(|| Arc::new(store))))
+    let store = Arc::new(store);
+    STORE.store(Some(Arc::clone(&store)));
+    Ok(store)
 }
 
 /// The bundle where Linux distributions keep it. `load_native_certs` would also read the environment, which is the host's.
