@@ -164,6 +164,11 @@ fn no_descriptors_to_be_had() {
 }
 
 #[test]
+fn no_memory_for_an_answer() {
+    program("hygiene/memory.c").go();
+}
+
+#[test]
 fn callbacks_that_do_not_return() {
     program("hygiene/throws.cpp").go();
 }

@@ -1,6 +1,6 @@
 //! A host written in Rust, with a runtime of its own: the library neither uses it nor minds where it is called from, and the
 //! panic hook of the host stays its own.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods)] // a test
 
 use std::ffi::{CString, c_char, c_void};
 use std::io::{Read, Write};
