@@ -63,7 +63,7 @@ fn exactly_once_while_the_library_stops_and_starts() {
 
 #[test]
 fn nobody_waits_for_others() {
-    Run::new("latency.c").go();
+    Run::new("c/latency.c").go();
 }
 
 #[test]
