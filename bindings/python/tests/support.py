@@ -1,0 +1,162 @@
+"""A local Target edge, and configurations for it."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Callable, Dict, List, Optional, Type
+
+ROOT = Path(__file__).resolve().parents[3]
+TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+DATA = ROOT / "examples" / "edge" / "data"
+#: Long enough for any machine; nothing waits that long unless it has failed.
+PATIENCE = 30.0
+
+#: A call of one visitor, who sees the same each time.
+HERO: Dict[str, Any] = {
+    "request": {
+        "id": {"tntId": "338e3c1e51f7416a8e1ccba4f81acea0.28_0"},
+        "execute": {"mboxes": [{"name": "homepage-hero", "index": 0}]},
+    },
+    "sessionId": "s1",
+}
+FLAGS = "demo-engineering-flags"
+
+
+class Edge:
+    """Runs while the `with` block does."""
+
+    def __init__(self, *arguments: str) -> None:
+        self._arguments = arguments
+
+    def __enter__(self) -> Edge:
+        self._process = subprocess.Popen(
+            [
+                str(TARGET / "debug" / "target-edge"),
+                "--port",
+                "0",
+                "--exit-with-parent",
+                "--offers",
+                str(DATA / "offers.json"),
+                "--artifact",
+                str(DATA / "artifact.json"),
+                *self._arguments,
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        assert "http://" in line, f"the local edge did not start: {line!r}"
+        self.address = line.strip().split("http://")[1]
+        return self
+
+    def __exit__(
+        self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
+    ) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+    def ask(self, method: str, path: str, body: Optional[Dict[str, Any]] = None) -> Any:
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(f"http://{self.address}{path}", data=data, method=method)
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
+            text = answer.read()
+        return json.loads(text) if text else None
+
+    def fault(self, name: str, **more: Any) -> None:
+        self.ask("POST", "/debug/fault", {"name": name, **more})
+
+    def no_faults(self) -> None:
+        self.ask("DELETE", "/debug/fault")
+
+    def deliveries(self) -> int:
+        """How many delivery requests have arrived."""
+        return int(self.ask("GET", "/debug/stats")["delivery"])
+
+    def received(self) -> List[Dict[str, Any]]:
+        found: List[Dict[str, Any]] = self.ask("GET", "/debug/received?path=/rest/v1/delivery")
+        return found
+
+    def config(self, **more: Any) -> Dict[str, Any]:
+        """A client of this edge."""
+        return {
+            "client": "acme",
+            "organizationId": "0123456789ABCDEF01234567@AdobeOrg",
+            "serverDomain": self.address,
+            "pinServerDomain": True,
+            "secure": False,
+            "timeout": int(PATIENCE * 1000),
+            "telemetryEnabled": False,
+            **more,
+        }
+
+
+def on_device(**more: Any) -> Dict[str, Any]:
+    """A client that decides on the device and opens no socket."""
+    return {
+        "client": "acme",
+        "organizationId": "0123456789ABCDEF01234567@AdobeOrg",
+        "decisioningMethod": "on-device",
+        "artifactPayload": json.loads((DATA / "artifact.json").read_text()),
+        "pollingInterval": 0,
+        "offline": True,
+        "telemetryEnabled": False,
+        **more,
+    }
+
+
+def until(condition: Callable[[], Any], what: str) -> None:
+    """Waits for something that other threads or processes do."""
+    end = time.monotonic() + PATIENCE
+    pause = threading.Event()
+    while not condition():
+        assert time.monotonic() < end, f"in vain: {what}"
+        pause.wait(0.005)
+
+
+def python(code: str, *arguments: str, **environment: str) -> "subprocess.Popen[str]":
+    """Another interpreter with the same library."""
+    return subprocess.Popen(
+        [sys.executable, "-X", "faulthandler", "-W", "error", "-c", code, *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **environment},
+    )
+
+
+def ended(process: "subprocess.Popen[str]") -> str:
+    """Its output, once it has ended well."""
+    try:
+        out, err = process.communicate(timeout=PATIENCE * 2)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        out, err = process.communicate()
+        raise AssertionError(f"the program did not end\n{out}\n{err}") from None
+    assert process.returncode == 0, f"status {process.returncode}\n{out}\n{err}"
+    return out
+
+
+def lines_of(process: "subprocess.Popen[str]") -> "queue.Queue[str]":
+    """What a running program prints."""
+    found: "queue.Queue[str]" = queue.Queue()
+    stream = process.stdout
+    assert stream is not None
+
+    def read() -> None:
+        for line in stream:
+            found.put(line.strip())
+
+    threading.Thread(target=read, daemon=True).start()
+    return found
