@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import queue
 import subprocess
 import sys
 import threading
@@ -14,9 +13,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Callable, Dict, List, Optional, Type
 
+from target_sdk import TargetClient
+
 ROOT = Path(__file__).resolve().parents[3]
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+PACKAGES = os.pathsep.join([str(ROOT / "bindings" / "python"), str(ROOT / "bindings" / "python" / "tests")])
 DATA = ROOT / "examples" / "edge" / "data"
+#: For this process and those that it starts.
+os.environ.setdefault("TARGET_SDK_LIBRARY", str(TARGET / "debug" / "libtarget_sdk.so"))
 #: Long enough for any machine; nothing waits that long unless it has failed.
 PATIENCE = 30.0
 
@@ -132,7 +136,7 @@ def python(code: str, *arguments: str, **environment: str) -> "subprocess.Popen[
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, **environment},
+        env={**os.environ, "PYTHONPATH": PACKAGES, **environment},
     )
 
 
@@ -148,15 +152,12 @@ def ended(process: "subprocess.Popen[str]") -> str:
     return out
 
 
-def lines_of(process: "subprocess.Popen[str]") -> "queue.Queue[str]":
-    """What a running program prints."""
-    found: "queue.Queue[str]" = queue.Queue()
-    stream = process.stdout
-    assert stream is not None
+def next_line(process: "subprocess.Popen[str]") -> str:
+    """What a running program prints next."""
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
 
-    def read() -> None:
-        for line in stream:
-            found.put(line.strip())
 
-    threading.Thread(target=read, daemon=True).start()
-    return found
+def idle(client: TargetClient) -> bool:
+    """Whether no call is in flight, which a call that was ended is until the library's threads have let go of it."""
+    return bool(client.stats()["calls"]["inFlight"] == 0)

@@ -14,7 +14,8 @@ from target_sdk._native import ffi
 
 
 def statuses() -> dict[int, str]:
-    library, out, found = _native.load(), ffi.new("target_status *"), {}
+    library, out = _native.load(), ffi.new("target_status *")
+    found: dict[int, str] = {}
     while library.target_status_at(len(found), out) == 0:
         found[int(out[0])] = ffi.string(library.target_status_name(out[0])).decode()
     return found
