@@ -6,6 +6,9 @@ import asyncio
 import copy
 import json
 import logging
+import os
+import subprocess
+import sys
 import threading
 from typing import Any, Dict, Iterator, List
 
@@ -13,7 +16,7 @@ import delivery_api_client  # type: ignore[import-untyped]
 import pytest
 from delivery_api_client.exceptions import ApiException  # type: ignore[import-untyped]
 
-from support import DATA, FLAGS, HERO, PATIENCE, Edge, ended, python
+from support import DATA, FLAGS, HERO, PACKAGES, PATIENCE, ROOT, Edge, ended, python
 from target_sdk import HttpError, InvalidOptionsError, NoAttributeError, TargetError
 from target_sdk.compat import AsyncResult, AttributesProvider, TargetClient, models
 
@@ -397,3 +400,12 @@ client.get_offers({
 })
 """
     assert ended(python(code, json.dumps(options(edge)))).strip() == "200"
+
+
+def test_the_example(edge: Edge) -> None:
+    environment = {**os.environ, "PYTHONPATH": PACKAGES}
+    command = [sys.executable, "-W", "error", str(ROOT / "examples" / "python" / "drop_in.py"), edge.address]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, env=environment)
+    assert done.returncode == 0 and done.stderr == "", done.stderr
+    assert sorted(line.split()[0] for line in done.stdout.splitlines()) == ["asyncio"] * 2 + ["attributes"] + ["callback"] * 2
+    assert "searchProviderId = 143" in done.stdout
