@@ -11,7 +11,7 @@ python=${PYTHON:-python3}
 target=${CARGO_TARGET_DIR:-$root/target}
 case $target in /*) ;; *) target=$root/$target ;; esac
 
-sh tools/dependencies.sh cc
+sh tools/dependencies.sh cc chromium chromedriver
 command -v "$python" >/dev/null 2>&1 || sh tools/dependencies.sh python3
 "$python" -c 'import ensurepip, venv' 2>/dev/null || sh tools/dependencies.sh python3-venv
 
