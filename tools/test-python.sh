@@ -31,7 +31,5 @@ export PYTHONPYCACHEPREFIX="$target/python-cache"
 cd bindings/python
 "$venv/bin/python" tools/generate.py --check
 "$venv/bin/python" -m mypy --cache-dir "$target/mypy-cache-$version" .
-(cd ../../examples/python && for example in *.py; do
-  MYPYPATH=../../bindings/python "$venv/bin/python" -m mypy --strict --cache-dir "$target/mypy-cache-$version" "$example"
-done)
+(cd ../../examples/python && MYPYPATH=../../bindings/python "$venv/bin/python" -m mypy --strict --cache-dir "$target/mypy-cache-$version" *.py)
 "$venv/bin/python" -m pytest -q -rs -p no:cacheprovider "$@"
