@@ -8,27 +8,8 @@ import sys
 import threading
 import time
 
-from delivery_api_client import Address, Context, DeliveryRequest, MboxRequest, PrefetchRequest, VisitorId
+from peer_python_model import model
 from target_python_sdk import TargetClient
-
-
-def model(request):
-    """The request as the SDK's models, which is what its users write."""
-    context = request["context"]
-    return DeliveryRequest(
-        id=VisitorId(tnt_id=request["id"]["tntId"]),
-        context=Context(
-            channel=context["channel"],
-            user_agent=context["userAgent"],
-            address=Address(url=context["address"]["url"]) if "address" in context else None,
-        ),
-        prefetch=PrefetchRequest(
-            mboxes=[
-                MboxRequest(name=mbox["name"], index=mbox["index"], parameters=mbox["parameters"])
-                for mbox in request["prefetch"]["mboxes"]
-            ]
-        ),
-    )
 
 
 def main():

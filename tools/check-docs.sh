@@ -32,7 +32,7 @@ phases=$(sed -n 's/.*Phase::[A-Za-z]* => "\(.*\)",/\1/p' core/src/error.rs)
 expect "phase" "$phases" docs/errors.md '`@`'
 
 # Links between files of the repository, and to headings within one page.
-for page in *.md docs/*.md examples/*/README.md; do
+for page in *.md docs/*.md examples/*/README.md bindings/*/README.md; do
   for link in $(grep -o '](\([^)]*\))' "$page" | sed 's/^](//; s/)$//'); do
     case $link in
       http*) continue ;;

@@ -9,6 +9,7 @@ for tool in "$@"; do
   case $tool in
     cc | make) packages="$packages build-essential" ;;
     c++) packages="$packages g++" ;;
+    chromedriver) packages="$packages chromium-driver" ;;
     readelf | nm) packages="$packages binutils" ;;
     *) packages="$packages $tool" ;;
   esac

@@ -32,6 +32,9 @@ cargo test --quiet --package target-sdk --test conformance -- --nocapture
 step "examples over HTTP"
 sh tools/demo.sh
 
+step "Python"
+sh tools/test-python.sh
+
 step "documentation"
 sh tools/check-docs.sh
 

@@ -19,6 +19,22 @@ def _measure(*command):
     return {"us": min(answer["us"]), "response": answer["response"]}
 
 
+def install_python(scratch):
+    """The interpreter that has Adobe's Python SDK."""
+    python = scratch / "python"
+    interpreter = python / "bin" / "python"
+    if not (python / "installed").exists():
+        subprocess.run([sys.executable, "-m", "venv", "--clear", python], check=True)
+        subprocess.run([interpreter, "-m", "pip", "install", "--quiet", f"target-python-sdk=={PYTHON_VERSION}", *PYTHON_IMPORTS], check=True)
+        (python / "installed").touch()
+    return interpreter
+
+
+def decide_python(interpreter, artifact, request):
+    """Figures of the Python SDK."""
+    return _measure(interpreter, BENCHES / "peer_python.py", artifact, request, 50, 20)
+
+
 def install(scratch):
     """Two functions (artifact, request) -> figures: the Node SDK and the Python SDK."""
     node = scratch / "node"
@@ -27,13 +43,8 @@ def install(scratch):
         node.mkdir(exist_ok=True)
         (node / "package.json").write_text('{"private":true}', encoding="utf-8")
         subprocess.run(["npm", "install", "--no-audit", "--no-fund", f"@adobe/target-nodejs-sdk@{NODE_VERSION}"], cwd=node, check=True)
-    python = scratch / "python"
-    interpreter = python / "bin" / "python"
-    if not (python / "installed").exists():
-        subprocess.run([sys.executable, "-m", "venv", "--clear", python], check=True)
-        subprocess.run([interpreter, "-m", "pip", "install", "--quiet", f"target-python-sdk=={PYTHON_VERSION}", *PYTHON_IMPORTS], check=True)
-        (python / "installed").touch()
+    interpreter = install_python(scratch)
     return (
         lambda artifact, request: _measure("node", BENCHES / "peer_node.cjs", package, artifact, request, 200, 20),
-        lambda artifact, request: _measure(interpreter, BENCHES / "peer_python.py", artifact, request, 50, 20),
+        lambda artifact, request: decide_python(interpreter, artifact, request),
     )

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import artifact
 import peers
+import python
 from nginx import Nginx
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -242,7 +243,7 @@ def size_and_idle(table, server):
 
 
 def main():
-    rows = ["peers", "telemetry", "threads", "activities", "compile", "delivery", "idle"]
+    rows = ["peers", "telemetry", "threads", "activities", "compile", "delivery", "idle", "python"]
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", default=",".join(rows), help="some of " + ",".join(rows))
     parser.add_argument("--rounds", type=int, default=3)
@@ -269,6 +270,8 @@ def main():
             delivery(table, arguments.rounds, server, programs["bare_reqwest"])
         if "idle" in only:
             size_and_idle(table, server)
+        if "python" in only:
+            python.beside_adobes(table, arguments.rounds, server, SCRATCH, LIBRARY / "libtarget_sdk.so")
     load.append(os.getloadavg()[0])
     print(table.text())
     date = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d")
