@@ -1375,7 +1375,7 @@ inline Status visitor_cookie_name(const std::nothrow_t &, std::string_view organ
 }
 
 /// A text as a JSON string, with quotes and escapes, for building options.
-inline std::string quoted(std::string_view text) {
+inline std::string json_string(std::string_view text) {
   static constexpr char digits[] = "0123456789abcdef";
   std::string json;
   json.reserve(text.size() + 2);
@@ -1395,12 +1395,12 @@ inline std::string quoted(std::string_view text) {
   json += '"';
   return json;
 }
-/// Names of mboxes as the JSON array that `get_attributes` takes.
-inline std::string names(std::initializer_list<std::string_view> mboxes) {
+/// Texts as a JSON array, for example the mbox names of `get_attributes`.
+inline std::string json_array(std::initializer_list<std::string_view> texts) {
   std::string json = "[";
-  for (const std::string_view mbox : mboxes) {
+  for (const std::string_view text : texts) {
     if (json.size() > 1) json += ',';
-    json += quoted(mbox);
+    json += json_string(text);
   }
   json += ']';
   return json;
