@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs the built library:  install.sh BUILD_DIR PREFIX
 # DESTDIR in the environment goes before PREFIX, for packages. Every installed file is relocatable.
+# LIBDIR is where libraries go below PREFIX (lib); PC_PREFIX is a fixed prefix for the pkg-config files, for packages of a system.
 set -eu
 
 build=${1:?usage: install.sh BUILD_DIR PREFIX}
@@ -11,6 +12,10 @@ case $prefix in
 esac
 root=$(cd "$(dirname "$0")/.." && pwd)
 to=${DESTDIR:-}$prefix
+libdir=${LIBDIR:-lib}
+up=$(echo "$libdir" | sed 's|[^/][^/]*|..|g') # from there back to PREFIX
+# shellcheck disable=SC2016 # for pkg-config to expand
+pc_prefix=${PC_PREFIX:-'${pcfiledir}/../'$up}
 
 for file in libtarget_sdk.so libtarget_sdk.a; do
   [ -f "$build/$file" ] || { echo "install: $build/$file is missing: run 'make build' first" >&2; exit 1; }
@@ -24,22 +29,23 @@ put() { # MODE FILE DESTINATION
 fill() { # TEMPLATE DESTINATION
   mkdir -p "$to/$(dirname "$2")"
   sed -e "s|@VERSION@|$version|g" -e "s|@SOVERSION@|$soversion|g" -e "s|@POINTER_SIZE@|$pointer_size|g" \
+      -e "s|@LIBDIR@|$libdir|g" -e "s|@UP@|$up|g" -e "s|@PC_PREFIX@|$pc_prefix|g" \
       -e "s|@STATIC_LIBS@|$static_libs|g" -e "s|@STATIC_LIBS_CMAKE@|$static_libs_cmake|g" \
       "$root/packaging/$1" > "$to/$2"
   chmod 644 "$to/$2"
 }
 
-put 755 "$build/libtarget_sdk.so" "lib/libtarget_sdk.so.$version"
-ln -sf "libtarget_sdk.so.$version" "$to/lib/libtarget_sdk.so.$soversion"
-ln -sf "libtarget_sdk.so.$soversion" "$to/lib/libtarget_sdk.so"
-put 644 "$build/libtarget_sdk.a" lib/libtarget_sdk.a
+put 755 "$build/libtarget_sdk.so" "$libdir/libtarget_sdk.so.$version"
+ln -sf "libtarget_sdk.so.$version" "$to/$libdir/libtarget_sdk.so.$soversion"
+ln -sf "libtarget_sdk.so.$soversion" "$to/$libdir/libtarget_sdk.so"
+put 644 "$build/libtarget_sdk.a" "$libdir/libtarget_sdk.a"
 for header in "$root"/include/target_sdk.h "$root"/include/target_sdk.hpp; do
   [ ! -f "$header" ] || put 644 "$header" "include/$(basename "$header")"
 done
-fill target-sdk.pc.in lib/pkgconfig/target-sdk.pc
-fill target-sdk-static.pc.in lib/pkgconfig/target-sdk-static.pc
-fill TargetSdkConfig.cmake.in lib/cmake/TargetSdk/TargetSdkConfig.cmake
-fill TargetSdkConfigVersion.cmake.in lib/cmake/TargetSdk/TargetSdkConfigVersion.cmake
+fill target-sdk.pc.in "$libdir/pkgconfig/target-sdk.pc"
+fill target-sdk-static.pc.in "$libdir/pkgconfig/target-sdk-static.pc"
+fill TargetSdkConfig.cmake.in "$libdir/cmake/TargetSdk/TargetSdkConfig.cmake"
+fill TargetSdkConfigVersion.cmake.in "$libdir/cmake/TargetSdk/TargetSdkConfigVersion.cmake"
 for text in LICENSE NOTICE; do put 644 "$root/$text" "share/doc/target-sdk/$text"; done
 
 echo "installed target-sdk $version in $to"

@@ -9,7 +9,11 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
+/// `TARGET_SDK_TEST_LIBRARY` names another one to look at: that of a package.
 fn library() -> PathBuf {
+    if let Some(library) = std::env::var_os("TARGET_SDK_TEST_LIBRARY") {
+        return library.into();
+    }
     let executable = std::env::current_exe().expect("path of the test");
     executable.ancestors().nth(2).expect("target directory").join("libtarget_sdk.so")
 }

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Builds the library, the local edge and the C examples, and runs the examples against the edge over real HTTP.
+# Builds the library, the local edge and the examples in C and C++, and runs the examples against the edge over real HTTP.
 # CARGO_PROFILE=release takes the library that users get (link-time optimisation: about two minutes more).
 set -eu
 
@@ -9,7 +9,7 @@ profile=${CARGO_PROFILE:-dev}
 case $profile in dev) folder=debug ;; *) folder=$profile ;; esac
 target=${CARGO_TARGET_DIR:-$root/target}
 
-sh tools/dependencies.sh cc pkg-config
+sh tools/dependencies.sh cc c++ pkg-config
 echo "Building the library ($profile profile) and a local Target edge ..."
 cargo build --quiet --profile "$profile" --package target-sdk
 cargo build --quiet --package target-edge
@@ -25,6 +25,8 @@ trap 'exit 143' TERM
 sh packaging/install.sh "$target/$folder" "$work/usr" > "$work/install.out"
 cp -R examples/c "$work/examples"
 make -s -C "$work/examples" PKG_CONFIG_PATH="$work/usr/lib/pkgconfig"
+cp -R examples/cpp "$work/examples-cpp"
+make -s -C "$work/examples-cpp" CXXFLAGS=-g PKG_CONFIG_PATH="$work/usr/lib/pkgconfig"
 
 start_edge --client acme --offers examples/edge/data/offers.json --artifact examples/edge/data/artifact.json
 echo "The edge listens on http://$address"
@@ -39,6 +41,15 @@ run "Feature flags, synchronously" get_attributes_sync "$address"
 run "1,000 calls in flight on one thread, by epoll" event_loop "$address"
 run "Prefetch, then a display notification" notifications "$address"
 run "Server-side, on the device, hybrid: one experience" hybrid "$address"
+run_cpp() { # TITLE EXAMPLE
+  printf '\n%s (examples/cpp/%s.cpp)\n' "$1" "$2"
+  "$work/examples-cpp/$2" "$address" || { echo "  FAILED: exit code $?" >&2; failed="$failed $2.cpp"; }
+}
+run_cpp "C++: feature flags" attributes
+run_cpp "C++: three visitors at once, by futures" futures
+run_cpp "C++: objects that are called back, and may go" callbacks
+run_cpp "C++: prefetch and notify in a coroutine" coroutine
+run_cpp "C++: 200 calls in an event loop" event_loop
 stop_edge
 printf '\nThe edge has stopped. What follows uses no network.\n'
 run "A decision from an artifact file" on_device examples/edge/data/artifact.json

@@ -7,6 +7,10 @@ packages=
 for tool in "$@"; do
   command -v "$tool" >/dev/null 2>&1 && continue
   case $tool in
+    gtest)
+      [ ! -f /usr/include/gtest/gtest.h ] || continue
+      packages="$packages libgtest-dev" ;;
+    clang++) packages="$packages clang" ;;
     cc | make) packages="$packages build-essential" ;;
     c++) packages="$packages g++" ;;
     chromedriver) packages="$packages chromium-driver" ;;

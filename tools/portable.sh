@@ -34,7 +34,7 @@ esac
 # Messages of panics and assertions name source files: shorten what says where this machine keeps them.
 sources=${CARGO_HOME:-$HOME/.cargo}/registry/src
 rustflags="${RUSTFLAGS:-} --remap-path-prefix=$sources=registry --remap-path-prefix=$root=target-sdk"
-cflags="${CFLAGS:-} -ffile-prefix-map=$sources=registry"
+cflags="${CFLAGS:-} -ffile-prefix-map=$sources=registry -g0"
 # A directory of its own: the same triple with another linker must not share files with `make build`.
 PATH=$tools/bin:$PATH RUSTFLAGS=$rustflags CFLAGS=$cflags CARGO_TARGET_DIR=$target/portable-build \
   cargo zigbuild --release --package target-sdk --target "$host.$glibc"

@@ -61,6 +61,12 @@ shared_by_rpath() {
   compile "$work/rpath" "$here/main.c" "$(pkg-config --cflags --libs target-sdk) -Wl,-rpath,$work/sdk/lib"
   says "$work/rpath"
 }
+cpp_by_pkg_config() {
+  # shellcheck disable=SC2046 # a list of words
+  ${CXX:-c++} -std=c++17 -Wall -Wextra -Wpedantic -Werror -o "$work/cpp" "$here/main.cpp" \
+    $(pkg-config --cflags --libs target-sdk) "-Wl,-rpath,$work/sdk/lib"
+  says "$work/cpp"
+}
 static_by_pkg_config() { # where only the archive is installed
   mkdir "$work/archive"
   cp -R "$prefix/." "$work/archive"
@@ -82,6 +88,8 @@ by_cmake() {
   refute needs_library "$work/cmake/with_static"
   says "$work/cmake/with_shared"
   says "$work/cmake/with_static"
+  says "$work/cmake/cpp_with_shared"
+  says "$work/cmake/cpp_with_static"
 }
 cmake_refuses_newer() {
   mkdir "$work/newer"
@@ -93,13 +101,20 @@ examples_by_make() {
   make -s -C "$work/examples" CC="$cc"
 }
 examples_by_cmake() {
-  cmake -S examples/c -B "$work/examples-cmake" "-DCMAKE_PREFIX_PATH=$prefix"
-  cmake --build "$work/examples-cmake"
+  for language in c cpp; do
+    cmake -S "examples/$language" -B "$work/examples-cmake-$language" "-DCMAKE_PREFIX_PATH=$prefix" -DCMAKE_BUILD_TYPE=Debug
+    cmake --build "$work/examples-cmake-$language"
+  done
 }
-readme_program() { # the first C program of the README is complete
-  awk '/^```c$/ { inside = 1; next } /^```$/ && inside { exit } inside' README.md > "$work/readme.c"
-  grep -q 'int main' "$work/readme.c"
+readme_program() { # the first C program of the README is complete, and so is the first C++ program
+  for language in c cpp; do
+    awk "/^\`\`\`$language\$/ { inside = 1; next } /^\`\`\`\$/ && inside { exit } inside" README.md > "$work/readme.$language"
+    grep -q 'int main' "$work/readme.$language"
+  done
   compile "$work/readme" "$work/readme.c" "$(pkg-config --cflags --libs target-sdk)"
+  # shellcheck disable=SC2046 # a list of words
+  ${CXX:-c++} -std=c++17 -Wall -Wextra -Wpedantic -Werror -o "$work/readme-cpp" "$work/readme.cpp" \
+    $(pkg-config --cflags --libs target-sdk)
 }
 soname() {
   readelf -d "$library" | grep -q "SONAME.*\[libtarget_sdk\.so\.$soversion\]"
@@ -133,6 +148,7 @@ uninstall() {
 
 check "program with pkg-config, shared, LD_LIBRARY_PATH" shared_by_pkg_config
 check "program with pkg-config, shared, rpath" shared_by_rpath
+check "C++ program with pkg-config" cpp_by_pkg_config
 check "program with pkg-config --static" static_by_pkg_config
 check "program with pkg-config, archive beside the shared library" static_beside_shared
 check "programs with CMake, shared and static" by_cmake

@@ -15,9 +15,13 @@ pub(crate) fn root() -> &'static Path {
 }
 
 /// Where cargo put the library: test executables are in `target/<profile>/deps`.
+/// `TARGET_SDK_TEST_LIBRARY` names another one to test, with the archive beside it: that of a package.
 pub(crate) fn profile_dir() -> PathBuf {
     let executable = std::env::current_exe().expect("path of the test");
-    let dir = executable.ancestors().nth(2).expect("target directory").to_owned();
+    let dir = match std::env::var_os("TARGET_SDK_TEST_LIBRARY") {
+        Some(library) => Path::new(&library).parent().expect("directory of the library").to_owned(),
+        None => executable.ancestors().nth(2).expect("target directory").to_owned(),
+    };
     assert!(dir.join("libtarget_sdk.so").exists(), "{} holds no libtarget_sdk.so", dir.display());
     dir
 }
