@@ -7,10 +7,11 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::process::Command;
 use std::sync::Once;
+use std::time::Duration;
 
 mod support;
 
-use support::{Run, WARNINGS, build_dir, checked, profile_dir, root};
+use support::{Run, WARNINGS, bounded, build_dir, checked, profile_dir, root};
 
 /// Which statuses the comments of the header name for each export.
 fn documented() -> BTreeMap<String, (Vec<String>, bool)> {
@@ -166,6 +167,33 @@ fn no_descriptors_to_be_had() {
 #[test]
 fn no_memory_for_an_answer() {
     program("hygiene/memory.c").go();
+}
+
+#[test]
+fn panics_in_every_place_that_reads_a_clock() {
+    program("hygiene/panics.c").go();
+}
+
+/// What the library does when it is loaded is done in a program that it was linked into, too.
+#[test]
+fn forks_of_a_statically_linked_host() {
+    write_documented();
+    let program = build_dir().join("forks_static");
+    let mut command = Command::new("cc");
+    command.arg("-std=c99").args(WARNINGS);
+    for headers in [&root().join("include"), &root().join("tests/c"), build_dir()] {
+        command.arg("-I").arg(headers);
+    }
+    command.arg(root().join("tests/hygiene/forks.c")).arg("-o").arg(&program);
+    command.arg(profile_dir().join("libtarget_sdk.a")).args(["-pthread", "-ldl", "-lm", "-lgcc_s", "-lc"]);
+    checked(&mut command);
+    for arguments in [["first", "20"], ["generations", "3"]] {
+        let mut command = Command::new(&program);
+        command.args(arguments);
+        let (output, timed_out) = bounded(command, Duration::from_secs(120));
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(!timed_out && output.status.success() && stderr.is_empty(), "{arguments:?}: {stderr}");
+    }
 }
 
 #[test]
