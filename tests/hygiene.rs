@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Once;
 use std::time::Duration;
@@ -254,10 +255,20 @@ fn nothing_is_left_after_starts_and_stops() {
     .go_with_log(&log);
 }
 
-/// Makes a locale from the sources that the C library's package has.
+/// Where locales are made, once for many runs, from the sources that the C library's package has.
+fn locale_dir() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("locales")
+}
+
 fn make_locale(name: &str) -> bool {
-    let made = Command::new("localedef").args(["-c", "-i", name, "-f", "UTF-8"]).arg(build_dir().join(name)).output();
-    made.is_ok_and(|made| made.status.success())
+    let (made, kept) = (build_dir().join(name), locale_dir().join(name));
+    if kept.exists() {
+        return true;
+    }
+    std::fs::create_dir_all(locale_dir()).expect("directory for locales");
+    let output = Command::new("localedef").args(["-c", "-i", name, "-f", "UTF-8"]).arg(&made).output();
+    // Another run may have been first.
+    output.is_ok_and(|output| output.status.success()) && (std::fs::rename(&made, &kept).is_ok() || kept.exists())
 }
 
 #[test]
@@ -276,7 +287,7 @@ fn locales_and_time_zones_change_nothing() {
             let file = build_dir().join(format!("sent-{locale}-{}", zone.replace('/', "-")));
             Run {
                 arguments: &[locale, &artifact(), file.to_str().expect("UTF-8")],
-                environment: &[("TZ", zone), ("LOCPATH", build_dir().to_str().expect("UTF-8"))],
+                environment: &[("TZ", zone), ("LOCPATH", locale_dir().to_str().expect("UTF-8"))],
                 ..program("hygiene/same_everywhere.c")
             }
             .go();
