@@ -198,6 +198,11 @@ fn forks_of_a_statically_linked_host() {
 }
 
 #[test]
+fn an_idle_library_and_inputs_that_are_overwritten() {
+    program("hygiene/footprint.c").go();
+}
+
+#[test]
 fn callbacks_that_do_not_return() {
     program("hygiene/throws.cpp").go();
 }
