@@ -443,3 +443,35 @@ fn header_in_every_standard() {
         }
     }
 }
+
+/// Statics that a forked child would find half-made, or locked by a thread that it does not have. What processes share must be
+/// lock-free; everything else hangs on a `PerProcess`.
+#[test]
+fn no_static_that_a_child_could_wait_for() {
+    let mut dirs = vec![root().join("src"), root().join("core/src")];
+    let mut wrong = Vec::new();
+    let mut files = 0;
+    while let Some(dir) = dirs.pop() {
+        for entry in std::fs::read_dir(dir).expect("sources").flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                dirs.push(path);
+                continue;
+            }
+            if path.file_stem().is_some_and(|name| name.to_string_lossy().ends_with("tests")) {
+                continue;
+            }
+            let source = std::fs::read_to_string(&path).expect("a source");
+            let code = source.split("#[cfg(test)]\nmod ").next().expect("some text");
+            files += 1;
+            for line in code.lines().map(str::trim_start) {
+                let line = line.strip_prefix("pub(crate) ").or(line.strip_prefix("pub(super) ")).unwrap_or(line);
+                let is_static = line.starts_with("static ") && !line.contains("PerProcess<");
+                if is_static && ["Once", "Lazy", "Mutex", "RwLock", "Condvar"].iter().any(|lock| line.contains(lock)) {
+                    wrong.push(format!("{}: {line}", path.display()));
+                }
+            }
+        }
+    }
+    assert!(files > 50 && wrong.is_empty(), "{wrong:#?}");
+}
