@@ -1,7 +1,7 @@
 # `make` shows what there is.
 CARGO ?= cargo
 PREFIX ?= /usr/local
-TOOLS := cc c++ make pkg-config cmake valgrind readelf
+TOOLS := cc c++ make pkg-config cmake valgrind readelf locales
 CARGO_TARGET_DIR ?= $(CURDIR)/target
 export CARGO_TARGET_DIR DESTDIR
 

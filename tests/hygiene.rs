@@ -5,12 +5,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Once;
+use std::time::Duration;
 
 mod support;
 
-use support::{Run, WARNINGS, build_dir, checked, profile_dir, root};
+use support::{Run, WARNINGS, bounded, build_dir, checked, profile_dir, root};
 
 /// Which statuses the comments of the header name for each export.
 fn documented() -> BTreeMap<String, (Vec<String>, bool)> {
@@ -169,6 +171,38 @@ fn no_memory_for_an_answer() {
 }
 
 #[test]
+fn panics_in_every_place_that_reads_a_clock() {
+    program("hygiene/panics.c").go();
+}
+
+/// What the library does when it is loaded is done in a program that it was linked into, too.
+#[test]
+fn forks_of_a_statically_linked_host() {
+    write_documented();
+    let program = build_dir().join("forks_static");
+    let mut command = Command::new("cc");
+    command.arg("-std=c99").args(WARNINGS);
+    for headers in [&root().join("include"), &root().join("tests/c"), build_dir()] {
+        command.arg("-I").arg(headers);
+    }
+    command.arg(root().join("tests/hygiene/forks.c")).arg("-o").arg(&program);
+    command.arg(profile_dir().join("libtarget_sdk.a")).args(["-pthread", "-ldl", "-lm", "-lgcc_s", "-lc"]);
+    checked(&mut command);
+    for arguments in [["first", "20"], ["generations", "3"]] {
+        let mut command = Command::new(&program);
+        command.args(arguments);
+        let (output, timed_out) = bounded(command, Duration::from_secs(120));
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(!timed_out && output.status.success() && stderr.is_empty(), "{arguments:?}: {stderr}");
+    }
+}
+
+#[test]
+fn an_idle_library_and_inputs_that_are_overwritten() {
+    program("hygiene/footprint.c").go();
+}
+
+#[test]
 fn callbacks_that_do_not_return() {
     program("hygiene/throws.cpp").go();
 }
@@ -226,10 +260,20 @@ fn nothing_is_left_after_starts_and_stops() {
     .go_with_log(&log);
 }
 
-/// Makes a locale from the sources that the C library's package has.
+/// Where locales are made, once for many runs, from the sources that the C library's package has.
+fn locale_dir() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("locales")
+}
+
 fn make_locale(name: &str) -> bool {
-    let made = Command::new("localedef").args(["-c", "-i", name, "-f", "UTF-8"]).arg(build_dir().join(name)).output();
-    made.is_ok_and(|made| made.status.success())
+    let (made, kept) = (build_dir().join(name), locale_dir().join(name));
+    if kept.exists() {
+        return true;
+    }
+    std::fs::create_dir_all(locale_dir()).expect("directory for locales");
+    let output = Command::new("localedef").args(["-c", "-i", name, "-f", "UTF-8"]).arg(&made).output();
+    // Another run may have been first.
+    output.is_ok_and(|output| output.status.success()) && (std::fs::rename(&made, &kept).is_ok() || kept.exists())
 }
 
 #[test]
@@ -248,7 +292,7 @@ fn locales_and_time_zones_change_nothing() {
             let file = build_dir().join(format!("sent-{locale}-{}", zone.replace('/', "-")));
             Run {
                 arguments: &[locale, &artifact(), file.to_str().expect("UTF-8")],
-                environment: &[("TZ", zone), ("LOCPATH", build_dir().to_str().expect("UTF-8"))],
+                environment: &[("TZ", zone), ("LOCPATH", locale_dir().to_str().expect("UTF-8"))],
                 ..program("hygiene/same_everywhere.c")
             }
             .go();
@@ -398,4 +442,36 @@ fn header_in_every_standard() {
             }
         }
     }
+}
+
+/// Statics that a forked child would find half-made, or locked by a thread that it does not have. What processes share must be
+/// lock-free; everything else hangs on a `PerProcess`.
+#[test]
+fn no_static_that_a_child_could_wait_for() {
+    let mut dirs = vec![root().join("src"), root().join("core/src")];
+    let mut wrong = Vec::new();
+    let mut files = 0;
+    while let Some(dir) = dirs.pop() {
+        for entry in std::fs::read_dir(dir).expect("sources").flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                dirs.push(path);
+                continue;
+            }
+            if path.file_stem().is_some_and(|name| name.to_string_lossy().ends_with("tests")) {
+                continue;
+            }
+            let source = std::fs::read_to_string(&path).expect("a source");
+            let code = source.split("#[cfg(test)]\nmod ").next().expect("some text");
+            files += 1;
+            for line in code.lines().map(str::trim_start) {
+                let line = line.strip_prefix("pub(crate) ").or(line.strip_prefix("pub(super) ")).unwrap_or(line);
+                let is_static = line.starts_with("static ") && !line.contains("PerProcess<");
+                if is_static && ["Once", "Lazy", "Mutex", "RwLock", "Condvar"].iter().any(|lock| line.contains(lock)) {
+                    wrong.push(format!("{}: {line}", path.display()));
+                }
+            }
+        }
+    }
+    assert!(files > 50 && wrong.is_empty(), "{wrong:#?}");
 }

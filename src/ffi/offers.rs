@@ -121,7 +121,11 @@ fn submit(
 ) -> Result<(), target_status> {
     let _registering = client.threads.register().ok_or(TARGET_E_CLOSED)?;
     let admission = client.core.admit().map_err(|error| status::of(error.kind()))?;
-    RequestEntry::begin(client, admission, delivery, |request| out.set(request))?.run(operation, deadline);
+    let request = RequestEntry::begin(client, admission, delivery, |request| out.set(request))?;
+    // From here on the answer is owed, and pays itself: a panic must not make this a call that was refused.
+    if let Err(panic) = panics::contain(|| request.run(operation, deadline)) {
+        log::error!(target: "target_sdk::ffi", "a bug in target-sdk: a call panicked: {panic}");
+    }
     Ok(())
 }
 

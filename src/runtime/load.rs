@@ -1,12 +1,18 @@
 //! What is done once for the process is done when the library is loaded, and not under a `Once` when it is first used: a child
 //! that was forked while another thread is inside a `Once` would wait for that thread, which it does not have, for ever.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use super::{fork, log, panics};
 
+static LOADED: AtomicBool = AtomicBool::new(false);
+
 extern "C" fn at_load() {
-    fork::watch();
-    log::install_facade();
-    panics::watch();
+    if !LOADED.swap(true, Ordering::SeqCst) {
+        fork::watch();
+        log::install_facade();
+        panics::watch();
+    }
 }
 
 #[used]
@@ -14,7 +20,11 @@ extern "C" fn at_load() {
 #[cfg_attr(not(target_vendor = "apple"), unsafe(link_section = ".init_array"))]
 static AT_LOAD: extern "C" fn() = at_load;
 
-/// Linkers take from an archive what is used: whoever relies on [`at_load`] uses it here.
+/// Linkers take from an archive what is used: whoever relies on [`at_load`] uses it here. A loader that does not run it has it
+/// run late.
 pub(super) fn required() {
     std::hint::black_box(&AT_LOAD);
+    if !LOADED.load(Ordering::Acquire) {
+        at_load();
+    }
 }

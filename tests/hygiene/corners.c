@@ -226,6 +226,54 @@ static void no_line_after_the_end(int rounds) {
     free(logs);
 }
 
+/* ---- a callback that blocks delays other callbacks, and nothing else ---- */
+
+static counter blocked = COUNTER, may_return = COUNTER;
+
+static void block(target_request request, target_result result, void *user_data) {
+    (void)request, (void)result, (void)user_data;
+    counter_add(&blocked);
+    counter_wait(&may_return, 1);
+}
+
+static void a_blocked_callback(int calls) {
+    target_client client = create_client(edge.config);
+    target_queue queue;
+    OK(target_queue_create(&queue));
+    OK(target_get_offers(client, OFFERS, block, NULL));
+    counter_wait(&blocked, 1);
+    counter later = COUNTER;
+    OK(target_get_offers(client, OFFERS, count_done, &later));
+    target_call call = queue_call(queue, 1);
+    for (int i = 0; i < calls; i++) {
+        OK(target_get_offers_ex(client, OFFERS, TARGET_NUL, &call, NULL));
+        target_completion completion;
+        CHECK_EQ(target_queue_poll(queue, &completion, 1, 10000), 1);
+        OK(completion.status);
+        OK(target_result_free(completion.result));
+    }
+    target_result answer = 0;
+    OK(target_get_offers_sync(client, OFFERS, TARGET_NUL, 10000, &answer));
+    OK(target_result_free(answer));
+    ATOMIC_SET(edge.mode, SERVER_IS_SILENT); /* timers go on */
+    CHECK_STATUS(target_get_offers_sync(client, OFFERS, TARGET_NUL, 30, &answer), TARGET_E_TIMEOUT);
+    OK(target_result_free(answer));
+    target_request request;
+    OK(target_get_offers_ex(client, OFFERS, TARGET_NUL, &call, &request)); /* and so do cancels */
+    OK(target_request_cancel(request));
+    target_completion completion;
+    CHECK_EQ(target_queue_poll(queue, &completion, 1, 10000), 1);
+    CHECK_STATUS(completion.status, TARGET_E_CANCELLED);
+    OK(target_result_free(completion.result));
+    ATOMIC_SET(edge.mode, SERVER_ANSWERS);
+    CHECK_EQ(counter_get(&later), 0);
+    counter_add(&may_return);
+    counter_wait(&later, 1);
+    OK(target_queue_destroy(queue));
+    OK(target_client_close(client, 1000, NULL));
+    OK(target_client_destroy(client));
+}
+
 /* ---- ten thousand completions that nobody polls ---- */
 
 static void queue_destroyed_full(int count) {
@@ -263,6 +311,7 @@ int main(int argc, char **argv) {
     releases_submit();
     a_blocked_log(3000);
     no_line_after_the_end(rounds * 10);
+    a_blocked_callback(1000);
     queue_destroyed_full(10000);
     OK(target_shutdown(10000));
     CHECK(threads_fall_to(2));

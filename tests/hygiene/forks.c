@@ -93,12 +93,16 @@ static void of_busy_threads(int count) {
     for (int i = 0; i < 8; i++) workers[i] = start_thread(be_busy, NULL);
     uint64_t state = (uint64_t)now_ms();
     int answers = 0;
+    long *pauses = (long *)calloc((size_t)count, sizeof *pauses);
+    CHECK(pauses != NULL);
     for (int i = 0; i < count; i++) {
         struct timespec nap = {0, (long)(random_next(&state) % 2000000)};
         nanosleep(&nap, NULL);
         fflush(NULL);
+        long started = now_ms();
         pid_t child = fork();
         CHECK(child >= 0);
+        pauses[i] = now_ms() - started;
         if (child == 0) {
             alarm(20);
             inherited_handles_are_refused();
@@ -116,6 +120,10 @@ static void of_busy_threads(int count) {
     CHECK(busy_rounds > 8 && never_called > 0);
     qsort(first_answers, (size_t)answers, sizeof(long), compare);
     if (first_answers[answers / 2] > 2000) check_failed(__FILE__, __LINE__, "first answers take %ld ms", first_answers[answers / 2]);
+    /* Nothing in the library holds a fork up. */
+    qsort(pauses, (size_t)count, sizeof *pauses, compare);
+    if (pauses[count / 2] > 50) check_failed(__FILE__, __LINE__, "forks take %ld ms", pauses[count / 2]);
+    free(pauses);
     munmap(first_answers, (size_t)count * sizeof(long));
     end_world(&inherited);
 }
