@@ -47,7 +47,7 @@ impl Random for SystemRandom {
 }
 
 /// Something that happened to a client: `clientReady`, `artifactDownloadFailed`, ...
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Event {
     /// The event's name, as in the Node SDK.
     pub name: &'static str,
@@ -77,3 +77,5 @@ impl Environment {
         Environment { runtime, clock: Arc::new(SystemClock), random: Arc::new(SystemRandom), events: Arc::new(|_| {}) }
     }
 }
+
+crate::opaque::opaque_debug! { Event { name } }

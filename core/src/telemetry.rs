@@ -13,7 +13,6 @@ use crate::transport::Timing;
 const CAPACITY: usize = 1000;
 
 /// The entries of one client that no request has taken along yet.
-#[derive(Debug)]
 pub struct Telemetry {
     enabled: bool,
     entries: Mutex<VecDeque<String>>,
@@ -120,7 +119,7 @@ impl Features {
 }
 
 /// One call, measured.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Measured<'m> {
     /// The request's `requestId`.
     pub request_id: &'m str,
@@ -256,6 +255,8 @@ fn written(out: &mut String, key: &str, value: f64) {
         }
     }
 }
+
+crate::opaque::opaque_debug! { Measured<'m> { request_id } Telemetry {} }
 
 #[cfg(test)]
 mod tests {

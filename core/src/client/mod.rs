@@ -76,7 +76,6 @@ pub enum State {
 }
 
 /// What a call asks for. The texts are JSON, unchecked.
-#[derive(Debug)]
 pub enum Operation {
     /// Offers.
     GetOffers {
@@ -98,7 +97,6 @@ pub enum Operation {
 }
 
 /// The answer to a call.
-#[derive(Debug)]
 pub struct Answer {
     /// The envelope as JSON; an answer to [`Operation::GetAttributes`] has the member `attributes` besides.
     pub json: String,
@@ -272,5 +270,18 @@ impl Client {
             artifact.stop();
         }
         inner.life.close();
+    }
+}
+
+crate::opaque::opaque_debug! { Answer {} }
+
+impl std::fmt::Debug for Operation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The texts hold visitors' ids.
+        f.write_str(match self {
+            Operation::GetOffers { .. } => "GetOffers",
+            Operation::SendNotifications { .. } => "SendNotifications",
+            Operation::GetAttributes { .. } => "GetAttributes",
+        })
     }
 }
