@@ -65,6 +65,14 @@ impl Telemetry {
         }
     }
 
+    /// Counts entries that are given up because the server refused the request that carried them.
+    pub fn refused(&self, count: usize) {
+        if count > 0 {
+            log::warn!(target: "target_sdk::telemetry", "{count} telemetry entries of a refused request are given up");
+            self.dropped.fetch_add(count as u64, Ordering::Relaxed);
+        }
+    }
+
     /// How many entries are waiting.
     pub fn len(&self) -> usize {
         self.lock().len()
@@ -75,7 +83,7 @@ impl Telemetry {
         self.len() == 0
     }
 
-    /// How many entries had to make room.
+    /// How many entries were given up: those that had to make room, and those of refused requests.
     pub fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
     }

@@ -25,7 +25,7 @@ use self::stats::Stats;
 use crate::artifact::{self, Geo};
 use crate::config::{Config, DecisioningMethod};
 use crate::decisioning::Ruleset;
-use crate::env::Environment;
+use crate::env::{self, Environment};
 use crate::error::{Error, ErrorKind, Result};
 use crate::telemetry::Telemetry;
 use crate::transport::Transport;
@@ -129,7 +129,8 @@ impl Client {
         let config = Config::parse(config_json)?;
         let events = Events::new(environment.events.clone());
         // What parts of the client tell goes through its own queue, so that events come in order and numbered.
-        let environment = Environment { events: events.sink(), ..environment };
+        let clock = Arc::new(env::Bounded(environment.clock));
+        let environment = Environment { events: events.sink(), clock, ..environment };
         let transport = if config.offline { None } else { Some(Transport::new(&config.transport)?) };
         let (artifact, geo) = match config.decisioning_method {
             DecisioningMethod::ServerSide => (None, None),
