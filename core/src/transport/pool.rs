@@ -32,7 +32,10 @@ pub(super) struct Pool {
 
 struct Aged {
     client: reqwest::Client,
+    made: Instant,
     until: Instant,
+    /// When anything was answered last over its connections.
+    answered: Instant,
 }
 
 struct ProxySettings {
@@ -80,15 +83,36 @@ impl Pool {
         let tls = self.uses_tls(https);
         let now = Instant::now();
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        let slot = &mut clients[usize::from(tls) * 2 + usize::from(public_only)];
+        let slot = &mut clients[slot_of(tls, public_only)];
         if let Some(aged) = slot.as_ref().filter(|aged| aged.until > now) {
             return Ok(aged.client.clone());
         }
         let client = self.build(tls, public_only)?;
         // Clients of many processes started together do not all reconnect together.
         let until = now + LIFE.mul_f64(0.8 + 0.2 * fastrand::f64());
-        *slot = Some(Aged { client: client.clone(), until });
+        *slot = Some(Aged { client: client.clone(), made: now, until, answered: now });
         Ok(client)
+    }
+
+    /// A request was answered over the pool's connections, whatever the answer.
+    pub(super) fn answered(&self, https: bool, public_only: bool) {
+        let now = Instant::now();
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(aged) = &mut clients[slot_of(self.uses_tls(https), public_only)] {
+            aged.answered = now;
+        }
+    }
+
+    /// A request that was begun at `since` ran out of time. When nothing at all was answered since then, the connections
+    /// are probably dead without knowing it, and the next request gets new ones: over HTTP/2 all requests would wait in
+    /// vain for the one connection until a ping gives it up.
+    pub(super) fn doubt(&self, https: bool, public_only: bool, since: Instant) {
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        let slot = &mut clients[slot_of(self.uses_tls(https), public_only)];
+        if slot.as_ref().is_some_and(|aged| aged.made < since && aged.answered < since) {
+            log::info!(target: "target_sdk::transport", "no answers over the connections that there are: new ones are made");
+            *slot = None;
+        }
     }
 
     fn build(&self, tls: bool, public_only: bool) -> Result<reqwest::Client> {
@@ -122,6 +146,10 @@ impl Pool {
         }
         builder.build().map_err(|error| Error::internal(format!("the HTTP client cannot be built: {error}")))
     }
+}
+
+fn slot_of(tls: bool, public_only: bool) -> usize {
+    usize::from(tls) * 2 + usize::from(public_only)
 }
 
 /// `None`: the proxy is configured for no host at all.

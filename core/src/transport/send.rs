@@ -177,7 +177,8 @@ impl Inner {
                     None => refusal,
                 });
             }
-            let Some(ticket) = self.admit(&health, host, request.deadline) else {
+            let Some(ticket) = self.admit(&health, host, (url.scheme() == "https", public_only), request.deadline)
+            else {
                 // A host given up between two attempts: the failure that is known says more.
                 return Err(match last {
                     Some(failure) => failure.into_error(probe.progress().attempts, began.elapsed()),
@@ -204,11 +205,15 @@ impl Inner {
             let received = |bytes: usize| count(&self.counters.bytes_in, bytes as u64);
             let failure = match attempt::attempt(&client, attempt, &plan, probe, received).await {
                 Ok(outcome) => {
+                    self.pool.answered(https, public_only);
                     ticket.settle(false);
                     return Ok(outcome);
                 }
                 Err(failure) => failure,
             };
+            if failure.http_status.is_some() {
+                self.pool.answered(https, public_only);
+            }
             // A connection that the server had closed while it was idle says nothing about the server.
             ticket.settle(failure.host_down && !matches!(failure.retry, Retry::Stale | Retry::Unsent));
             if let (Retry::Asked(Some(wait)), Some(status)) = (failure.retry, failure.http_status) {
@@ -348,12 +353,25 @@ impl Inner {
         Arc::clone(hosts.entry(host.to_owned()).or_default())
     }
 
-    fn admit<'a>(&'a self, health: &'a Mutex<Health>, host: &'a str, deadline: Instant) -> Option<Ticket<'a>> {
+    fn admit<'a>(
+        &'a self,
+        health: &'a Mutex<Health>,
+        host: &'a str,
+        connections: (bool, bool),
+        deadline: Instant,
+    ) -> Option<Ticket<'a>> {
         match lock(health).breaker.admit(Instant::now()) {
             Admission::Refused => None,
-            admission => {
-                Some(Ticket { inner: self, health, host, admission, began: Instant::now(), deadline, settled: false })
-            }
+            admission => Some(Ticket {
+                inner: self,
+                health,
+                host,
+                connections,
+                admission,
+                began: Instant::now(),
+                deadline,
+                settled: false,
+            }),
         }
     }
 }
@@ -367,6 +385,8 @@ struct Ticket<'a> {
     inner: &'a Inner,
     health: &'a Mutex<Health>,
     host: &'a str,
+    /// Which of the pool's: https, public addresses only.
+    connections: (bool, bool),
     admission: Admission,
     began: Instant,
     deadline: Instant,
@@ -402,6 +422,8 @@ impl Drop for Ticket<'_> {
         let now = Instant::now();
         if now >= self.deadline && now - self.began >= FAIR_CHANCE {
             self.record(true);
+            let (https, public_only) = self.connections;
+            self.inner.pool.doubt(https, public_only, self.began);
         }
     }
 }
