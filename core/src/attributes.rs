@@ -90,7 +90,7 @@ fn add_mboxes<'a>(request: &mut Object<'a>, names: Vec<Cow<'a, str>>) {
 }
 
 /// The attributes of an answer: for each mbox its keys and their values as JSON text, exactly as the server wrote them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Attributes(Vec<(String, Members)>);
 
 type Members = Vec<(String, String)>;
@@ -287,6 +287,8 @@ impl<'de> Deserialize<'de> for Key<'de> {
         deserializer.deserialize_str(Reader)
     }
 }
+
+crate::opaque::opaque_debug! { Attributes {} }
 
 #[cfg(test)]
 mod tests {

@@ -48,7 +48,7 @@ pub(crate) fn decode_component(text: &str) -> Option<Cow<'_, str>> {
 }
 
 /// What is of use in an mbox cookie.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct TargetCookie<'a> {
     /// Session id.
     pub session: Option<Cow<'a, str>>,
@@ -164,6 +164,8 @@ pub fn cluster_from_host(host: &str) -> Option<&str> {
     let cluster = label.strip_prefix("mboxedge")?;
     (domain.split('.').count() == 3 && is_cluster(cluster)).then_some(cluster)
 }
+
+crate::opaque::opaque_debug! { TargetCookie<'a> {} }
 
 #[cfg(test)]
 mod tests {

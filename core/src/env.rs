@@ -34,6 +34,17 @@ impl Clock for SystemClock {
     }
 }
 
+/// A clock kept within what timestamps of the Delivery API can say: from 1970 to the last moment of JavaScript's dates.
+///
+/// A machine that has lost its time would otherwise have measurements and notifications refused for it.
+pub(crate) struct Bounded(pub(crate) Arc<dyn Clock>);
+
+impl Clock for Bounded {
+    fn now_ms(&self) -> i64 {
+        self.0.now_ms().clamp(0, 8_640_000_000_000_000)
+    }
+}
+
 /// The operating system's random source.
 pub struct SystemRandom;
 
@@ -47,7 +58,7 @@ impl Random for SystemRandom {
 }
 
 /// Something that happened to a client: `clientReady`, `artifactDownloadFailed`, ...
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Event {
     /// The event's name, as in the Node SDK.
     pub name: &'static str,
@@ -77,3 +88,5 @@ impl Environment {
         Environment { runtime, clock: Arc::new(SystemClock), random: Arc::new(SystemRandom), events: Arc::new(|_| {}) }
     }
 }
+
+crate::opaque::opaque_debug! { Event { name } }

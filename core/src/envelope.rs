@@ -5,7 +5,7 @@ use crate::cookies;
 use crate::json;
 
 /// The elements of a JSON array, as JSON text.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct RawList(String);
 
 impl RawList {
@@ -60,7 +60,7 @@ impl RawList {
 }
 
 /// What an envelope is made of. Server and on-device decisions both come as this.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Parts<'e> {
     /// HTTP status, or the on-device engine's 200 or 206.
     pub status: u16,
@@ -133,6 +133,8 @@ pub fn write(parts: &Parts<'_>) -> String {
     out.push_str("}}");
     out
 }
+
+crate::opaque::opaque_debug! { RawList {} Parts<'e> { status } }
 
 #[cfg(test)]
 mod tests {

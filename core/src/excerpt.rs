@@ -18,7 +18,8 @@ pub(crate) fn excerpt(body: &[u8]) -> String {
         let len = if first == '"' {
             let len = quoted(rest);
             let (value, after) = rest.split_at_checked(len).unwrap_or((rest, ""));
-            let inside = value.trim_matches('"');
+            let inside = value.strip_prefix('"').unwrap_or(value);
+            let inside = inside.strip_suffix('"').unwrap_or(inside);
             let is_key = after.trim_start().starts_with(':') && is_plain_key(inside);
             match is_key {
                 true => push(&mut out, value),
@@ -70,9 +71,10 @@ fn push_prose(out: &mut String, text: &str) {
                     push(out, "'***'");
                     len + 2 * quote.len()
                 }
+                // Never closed, or cut off.
                 None => {
-                    push(out, " ");
-                    1
+                    push(out, "'***'");
+                    rest.len()
                 }
             }
         } else {
@@ -146,6 +148,9 @@ mod tests {
             ),
             (r#"{"error": "it can't be: 'jane' is unknown"}"#, r#"{"error": "it can't be: '***' is unknown"}"#),
             (r#"{"message":"bad \"jane\" here","x":"y"}"#, r#"{"message":"bad '***' here","x":"***"}"#),
+            (r#"{"message":"bad \"jane\"","x":1}"#, r#"{"message":"bad '***'","x":1}"#),
+            (r#"{"message":"bad \"jane"#, r#"{"message":"bad '***'""#),
+            (r#"{"message":"bad 'jane","x":1}"#, r#"{"message":"bad '***'","x":1}"#),
             (r#"{"message":"tntId 0123456789abcdef.28_0 of jane@b.example"}"#, r#"{"message":"tntId *** of ***"}"#),
             (r#"{"message":{"tntId":"jane"}}"#, r#"{"message":{"tntId":"***"}}"#),
             (r#"{"message":["jane"]}"#, r#"{"message":["***"]}"#),

@@ -23,4 +23,5 @@ pub mod visitor;
 
 mod excerpt;
 mod number;
+mod opaque;
 mod suggest;

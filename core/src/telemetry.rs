@@ -13,7 +13,6 @@ use crate::transport::Timing;
 const CAPACITY: usize = 1000;
 
 /// The entries of one client that no request has taken along yet.
-#[derive(Debug)]
 pub struct Telemetry {
     enabled: bool,
     entries: Mutex<VecDeque<String>>,
@@ -66,6 +65,14 @@ impl Telemetry {
         }
     }
 
+    /// Counts entries that are given up because the server refused the request that carried them.
+    pub fn refused(&self, count: usize) {
+        if count > 0 {
+            log::warn!(target: "target_sdk::telemetry", "{count} telemetry entries of a refused request are given up");
+            self.dropped.fetch_add(count as u64, Ordering::Relaxed);
+        }
+    }
+
     /// How many entries are waiting.
     pub fn len(&self) -> usize {
         self.lock().len()
@@ -76,7 +83,7 @@ impl Telemetry {
         self.len() == 0
     }
 
-    /// How many entries had to make room.
+    /// How many entries were given up: those that had to make room, and those of refused requests.
     pub fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
     }
@@ -120,7 +127,7 @@ impl Features {
 }
 
 /// One call, measured.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Measured<'m> {
     /// The request's `requestId`.
     pub request_id: &'m str,
@@ -256,6 +263,8 @@ fn written(out: &mut String, key: &str, value: f64) {
         }
     }
 }
+
+crate::opaque::opaque_debug! { Measured<'m> { request_id } Telemetry {} }
 
 #[cfg(test)]
 mod tests {

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::json::{self, Json, Object};
 
 /// What is of use in an AMCV cookie.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct VisitorCookie {
     /// Experience Cloud id.
     pub marketing_cloud_visitor_id: Option<String>,
@@ -135,7 +135,7 @@ fn state_name(state: &Json<'_>) -> Option<&'static str> {
 }
 
 /// The visitor of one call, or of several when its state is handed on.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Visitor<'a> {
     customer_ids: Option<Object<'a>>,
     ids: Option<SupplementalDataIds<'a>>,
@@ -324,6 +324,8 @@ fn consumed<'a>(ids: &mut Object<'a>, key: &str, path: &str) -> Result<Object<'a
         Some(other) => Err(wrong_type(format!("{path}/sdid/{key}"), "object", &other)),
     }
 }
+
+crate::opaque::opaque_debug! { VisitorCookie {} Visitor<'a> {} }
 
 #[cfg(test)]
 mod tests {

@@ -194,3 +194,21 @@ async fn the_sums_hold_in_every_sample_of_a_storm() {
     assert_eq!(kinds, failed, "each failure has a kind: {stats:#}");
     assert!(accepted > 100 && failed > 0 && number(&stats, "/calls/cancelled") > 0, "{stats:#}");
 }
+
+/// Measurements wait for the next call when one fails, but not when the server calls it wrong: they may be the reason.
+#[tokio::test]
+async fn measurements_do_not_spoil_later_calls() {
+    let world = demo().await;
+    let client = world.ready("server-side", json!({"maxRetries": 0})).await;
+    let entries = |delivery: &Value| delivery["body"]["telemetry"]["entries"].as_array().map_or(0, Vec::len);
+    client.offers(&execute(&["homepage-hero"])).await.unwrap();
+    for (fault, kept) in [("status:503", 1), ("reset", 1), ("status:400", 0)] {
+        world.misbehave(json!({"target": "delivery", "name": fault, "times": 1})).await;
+        client.offers(&execute(&["homepage-hero"])).await.unwrap_err();
+        assert_eq!(client.stats()["telemetry"], json!({"waiting": kept, "dropped": 1 - kept}), "{fault}");
+    }
+    client.offers(&execute(&["homepage-hero"])).await.unwrap();
+    let deliveries = world.deliveries().await;
+    assert_eq!(entries(deliveries.last().unwrap()), 0);
+    assert_eq!(client.stats()["telemetry"]["waiting"], 1);
+}

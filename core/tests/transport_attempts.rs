@@ -431,6 +431,77 @@ async fn reset_streams_are_not_sent_again() {
     }
 }
 
+/// A connection that dies without a word costs the call that finds out, and no other.
+#[tokio::test]
+async fn a_dead_connection_is_given_up() {
+    let authority = Authority::new();
+    let acceptor = authority.acceptor("localhost", &["h2"], None);
+    let server = Server::start(move |number, stream| {
+        let acceptor = acceptor.clone();
+        async move {
+            let Ok(stream) = acceptor.accept(stream).await else { return };
+            let mut connection = h2::server::handshake(stream).await.unwrap();
+            let mut kept = Vec::new();
+            while let Some(Ok((_, mut respond))) = connection.accept().await {
+                if number == 0 && !kept.is_empty() {
+                    // No bytes in either direction from now on; the sockets stay open.
+                    std::future::pending::<()>().await;
+                }
+                let mut body = respond.send_response(http::Response::new(()), false).unwrap();
+                body.send_data("{}".into(), true).unwrap();
+                kept.push(respond);
+            }
+        }
+    })
+    .await;
+    let transport = Transport::new(&trusting(&authority)).unwrap();
+    transport.send(post(https(&server))).await.unwrap();
+    let error = transport.send(within(1_200, post(https(&server)))).await.map(|_| ()).unwrap_err();
+    assert_eq!((error.kind(), error.phase()), (ErrorKind::Timeout, Some(Phase::Wait)));
+    for _ in 0..3 {
+        transport.send(within(10_000, post(https(&server)))).await.unwrap();
+    }
+    assert_eq!(server.connections(), 2);
+}
+
+/// A call that is slow alone says nothing about the connection that others are answered over.
+#[tokio::test]
+async fn a_slow_call_does_not_cost_the_connection() {
+    let authority = Authority::new();
+    let acceptor = authority.acceptor("localhost", &["h2"], None);
+    let server = Server::start(move |_, stream| {
+        let acceptor = acceptor.clone();
+        async move {
+            let Ok(stream) = acceptor.accept(stream).await else { return };
+            let mut connection = h2::server::handshake(stream).await.unwrap();
+            let mut kept = Vec::new();
+            while let Some(Ok((request, mut respond))) = connection.accept().await {
+                if request.uri().path() == "/slow" {
+                    kept.push(respond);
+                    continue;
+                }
+                let mut body = respond.send_response(http::Response::new(()), false).unwrap();
+                body.send_data("{}".into(), true).unwrap();
+            }
+        }
+    })
+    .await;
+    let transport = Transport::new(&trusting(&authority)).unwrap();
+    transport.send(post(https(&server))).await.unwrap();
+    let slow = transport.send(within(1_300, post(https(&server).replace("/x", "/slow"))));
+    let others = async {
+        let until = Instant::now() + Duration::from_millis(1_400);
+        while Instant::now() < until {
+            transport.send(post(https(&server))).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let (slow, ()) = tokio::join!(slow, others);
+    assert_eq!(slow.map(|_| ()).unwrap_err().kind(), ErrorKind::Timeout);
+    transport.send(post(https(&server))).await.unwrap();
+    assert_eq!(server.connections(), 1);
+}
+
 /// A server that goes away in good order (GOAWAY) loses no call.
 #[tokio::test]
 async fn a_server_that_goes_away_loses_no_call() {

@@ -29,7 +29,7 @@ const FIELDS: [(&str, &str, bool); 6] = [
 ];
 
 /// What is known about an address.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct GeoAnswer {
     /// A JSON object with those of `latitude`, `longitude`, `countryCode`, `stateCode`, `city` and `ipAddress` (in this
     /// order) that the CDN told.
@@ -174,6 +174,8 @@ fn object(value: impl Fn(&str) -> Option<String>) -> String {
     out.push('}');
     out
 }
+
+crate::opaque::opaque_debug! { GeoAnswer {} }
 
 #[cfg(test)]
 mod tests {

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// URL and encoding of the artifact.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(super) struct Location {
     pub(super) url: String,
     pub(super) format: ArtifactFormat,
@@ -83,6 +83,8 @@ fn check(url: &str, secure: bool, path: &str) -> Result<()> {
         Some(Err(_)) => wrong("the URL's port is not a port number"),
     }
 }
+
+crate::opaque::opaque_debug! { Location { format } }
 
 #[cfg(test)]
 mod tests {

@@ -29,7 +29,6 @@ use location::Location;
 const MIN_INTERVAL: Duration = Duration::from_secs(300);
 
 /// One artifact, compiled, with where it came from.
-#[derive(Debug)]
 pub struct Snapshot<T> {
     /// The compiled artifact.
     pub rules: T,
@@ -366,6 +365,13 @@ impl<T> Inner<T> {
         let mut members = String::from(",\"reason\":");
         crate::json::write_str(&mut members, reason);
         self.emit("pollingStopped", &members);
+    }
+}
+
+impl<T> std::fmt::Debug for Snapshot<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The location may have a token in its query.
+        f.debug_struct("Snapshot").field("retrieval_count", &self.retrieval_count).finish_non_exhaustive()
     }
 }
 

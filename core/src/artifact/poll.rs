@@ -262,14 +262,14 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_month_of_polls_needs_no_restart() {
+    async fn a_week_of_polls_needs_no_restart() {
         let provider = provider(|_| Ok(()));
         provider.0.publish((), "{}".into(), String::new(), None);
         provider.start();
-        sleep(Duration::from_secs(30 * 86_400)).await;
+        sleep(Duration::from_secs(7 * 86_400)).await;
         let status = provider.status();
         // Each of them fails here, and a failed one is tried again after some seconds: never slower than planned.
-        assert!(status.polls >= 8_639, "{status:?}");
+        assert!(status.polls >= 2_015, "{status:?}");
         assert_eq!(status.restarts, 0);
         assert!(status.last_poll_age.unwrap() <= Duration::from_secs(331));
         provider.stop();

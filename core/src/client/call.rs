@@ -208,6 +208,10 @@ impl Remote {
         let sent = delivery::send(transport, &inner.config, &self.sealed, deadline).await.inspect_err(|error| {
             let event = EventWriter::new("requestFailed").text("requestId", &self.sealed.request_id).error(error);
             inner.events.emit(event.finish());
+            // What is wrong may be a measurement: kept, it would have all later calls refused as well.
+            if error.http_status() == Some(400) {
+                inner.telemetry.refused(self.telemetry.forget());
+            }
         })?;
         if self.telemetry.sent() {
             inner.measured.store(None);
@@ -260,6 +264,11 @@ struct Entries {
 }
 
 impl Entries {
+    /// They are not to be sent again. Says how many there were.
+    fn forget(&mut self) -> usize {
+        std::mem::take(&mut self.texts).len()
+    }
+
     /// They have arrived. Says whether there were any.
     fn sent(&mut self) -> bool {
         !std::mem::take(&mut self.texts).is_empty()

@@ -25,7 +25,7 @@ use self::stats::Stats;
 use crate::artifact::{self, Geo};
 use crate::config::{Config, DecisioningMethod};
 use crate::decisioning::Ruleset;
-use crate::env::Environment;
+use crate::env::{self, Environment};
 use crate::error::{Error, ErrorKind, Result};
 use crate::telemetry::Telemetry;
 use crate::transport::Transport;
@@ -76,7 +76,6 @@ pub enum State {
 }
 
 /// What a call asks for. The texts are JSON, unchecked.
-#[derive(Debug)]
 pub enum Operation {
     /// Offers.
     GetOffers {
@@ -98,7 +97,6 @@ pub enum Operation {
 }
 
 /// The answer to a call.
-#[derive(Debug)]
 pub struct Answer {
     /// The envelope as JSON; an answer to [`Operation::GetAttributes`] has the member `attributes` besides.
     pub json: String,
@@ -131,7 +129,8 @@ impl Client {
         let config = Config::parse(config_json)?;
         let events = Events::new(environment.events.clone());
         // What parts of the client tell goes through its own queue, so that events come in order and numbered.
-        let environment = Environment { events: events.sink(), ..environment };
+        let clock = Arc::new(env::Bounded(environment.clock));
+        let environment = Environment { events: events.sink(), clock, ..environment };
         let transport = if config.offline { None } else { Some(Transport::new(&config.transport)?) };
         let (artifact, geo) = match config.decisioning_method {
             DecisioningMethod::ServerSide => (None, None),
@@ -277,5 +276,18 @@ impl Client {
             artifact.stop();
         }
         inner.life.close();
+    }
+}
+
+crate::opaque::opaque_debug! { Answer {} }
+
+impl std::fmt::Debug for Operation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The texts hold visitors' ids.
+        f.write_str(match self {
+            Operation::GetOffers { .. } => "GetOffers",
+            Operation::SendNotifications { .. } => "SendNotifications",
+            Operation::GetAttributes { .. } => "GetAttributes",
+        })
     }
 }

@@ -47,7 +47,7 @@ pub enum ArtifactFormat {
 }
 
 /// Everything a client was configured with. See `spec` in the documentation for the JSON keys; this has the same names.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Config {
     /// Target client code.
     pub client: String,
@@ -176,3 +176,5 @@ pub enum TlsRoots {
     /// Only these (PEM text).
     Pem(String),
 }
+
+crate::opaque::opaque_debug! { Config { client, decisioning_method, timeout, secure, environment, offline, strict, transport } }

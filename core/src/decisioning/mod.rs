@@ -53,7 +53,7 @@ pub struct Input<'a> {
 }
 
 /// A decision.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Decision {
     /// 200, or 206 when part of the request needs the edge.
     pub status: u16,
@@ -72,3 +72,5 @@ pub struct Decision {
     /// The traces of all items, each a JSON object.
     pub traces: Vec<String>,
 }
+
+crate::opaque::opaque_debug! { Decision { status } }

@@ -21,7 +21,7 @@ pub use request::{Prepared, prepare};
 pub use response::Delivered;
 
 /// A request ready to be sent, as text: owns everything, so that it can wait and travel between threads.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Sealed {
     /// The body, telemetry included.
     pub body: String,
@@ -57,7 +57,6 @@ pub fn seal(prepared: Prepared<'_>, config: &Config, entries: &[String]) -> Seal
 }
 
 /// What came of sending a request.
-#[derive(Debug)]
 pub struct Sent<'s> {
     /// The request.
     pub sealed: &'s Sealed,
@@ -161,3 +160,5 @@ pub async fn send<'s>(
         timing: answer.timing,
     })
 }
+
+crate::opaque::opaque_debug! { Sealed { request_id } Sent<'s> { attempts, timing } }

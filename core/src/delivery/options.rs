@@ -20,7 +20,7 @@ pub enum Purpose {
 }
 
 /// The options of one call, borrowed from their JSON text.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct CallOptions<'a> {
     /// The Delivery API request as the caller made it, its known fields checked, nulls and unusable items removed.
     pub request: Object<'a>,
@@ -230,3 +230,5 @@ fn validate(request: &Object<'_>, purpose: Purpose) -> Result<()> {
     }
     Ok(())
 }
+
+crate::opaque::opaque_debug! { CallOptions<'a> {} }

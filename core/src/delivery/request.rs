@@ -14,7 +14,7 @@ use crate::visitor::{self, Visitor, VisitorCookie};
 const DEFAULT_CONSUMER: &str = "target-global-mbox";
 
 /// A call ready to be decided on the device or sent.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Prepared<'a> {
     /// The Delivery API request, complete but for telemetry.
     pub request: Object<'a>,
@@ -469,3 +469,5 @@ fn mode(given: Option<Json<'_>>) -> Option<Json<'_>> {
     mode.members_mut().retain(|(key, value)| !matches!(key.as_ref(), "mboxes" | "views") || !is_empty_list(value));
     Some(Json::Object(mode))
 }
+
+crate::opaque::opaque_debug! { Prepared<'a> { request_id } }

@@ -10,7 +10,7 @@ use crate::error::{Error, ErrorKind, Phase, Result};
 use crate::excerpt::excerpt;
 
 /// An answer of the Delivery API.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Delivered {
     /// HTTP status.
     pub status: u16,
@@ -256,6 +256,8 @@ impl Visitor<'_> for KeySeed {
         })
     }
 }
+
+crate::opaque::opaque_debug! { Delivered { status } }
 
 #[cfg(test)]
 mod tests {

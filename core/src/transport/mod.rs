@@ -11,6 +11,8 @@ mod probe;
 mod redirect;
 mod retry;
 mod send;
+crate::opaque::opaque_debug! { Request { purpose, method, deadline, max_retries } Response { status, attempts, timing, version } }
+
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -46,7 +48,6 @@ pub enum Method {
 }
 
 /// One request. All attempts carry the same body and headers.
-#[derive(Debug)]
 pub struct Request {
     /// What it is for. Artifact requests follow up to three redirects within their host, never from https to http.
     pub purpose: Purpose,
@@ -70,7 +71,6 @@ pub struct Request {
 }
 
 /// An answer with a 2xx status, or 304.
-#[derive(Debug)]
 pub struct Response {
     /// HTTP status.
     pub status: u16,

@@ -22,7 +22,7 @@ const LIFE: Duration = Duration::from_secs(300);
 #[cfg(target_os = "linux")]
 const UNREAD: Duration = Duration::from_secs(10);
 /// Connections are not given up more often than this, however many requests run out of time.
-const SUSPECT_EVERY: Duration = Duration::from_secs(2);
+const DOUBT_EVERY: Duration = Duration::from_secs(2);
 
 pub(super) struct Pool {
     config: TransportConfig,
@@ -30,14 +30,15 @@ pub(super) struct Pool {
     proxy: Option<ProxySettings>,
     resolver: Resolver,
     clients: Mutex<[Option<Aged>; 4]>,
-    suspected: Mutex<Option<Instant>>,
+    /// When connections were given up last.
+    doubted: Mutex<Option<Instant>>,
 }
 
 struct Aged {
     client: reqwest::Client,
     until: Instant,
-    /// Has had an answer over HTTP/2.
-    http2: bool,
+    /// When anything was answered last over its connections.
+    answered: Instant,
 }
 
 /// Which of the clients a request needs.
@@ -64,7 +65,7 @@ impl Pool {
             config: config.clone(),
             resolver: Resolver::new(),
             clients: Mutex::default(),
-            suspected: Mutex::default(),
+            doubted: Mutex::default(),
         })
     }
 
@@ -103,30 +104,32 @@ impl Pool {
         let client = self.build(self.uses_tls(needs), needs.public_only)?;
         // Clients of many processes started together do not all reconnect together.
         let until = now + LIFE.mul_f64(0.8 + 0.2 * fastrand::f64());
-        *slot = Some(Aged { client: client.clone(), until, http2: false });
+        *slot = Some(Aged { client: client.clone(), until, answered: now });
         Ok(client)
     }
 
-    /// An answer came over HTTP/2.
-    pub(super) fn speaks_http2(&self, needs: Needs) {
-        if let Some(aged) = &mut lock(&self.clients)[self.slot(needs)] {
-            aged.http2 = true;
+    /// A request was answered over the pool's connections, whatever the answer.
+    pub(super) fn answered(&self, needs: Needs) {
+        let now = Instant::now();
+        let mut clients = lock(&self.clients);
+        if let Some(aged) = &mut clients[self.slot(needs)] {
+            aged.answered = now;
         }
     }
 
-    /// A request ran out of time. Over HTTP/2 its connection goes on, and if it is dead without anybody having said so,
-    /// all later requests would wait on it until a PING goes unanswered: new ones get new connections. Those under way
-    /// keep theirs.
-    pub(super) fn suspect(&self, needs: Needs) {
+    /// A request that was begun at `since` ran out of time. When nothing at all was answered since then, the connections
+    /// are probably dead without knowing it, and the next request gets new ones: over HTTP/2 all requests would wait in
+    /// vain for the one connection until a ping gives it up.
+    pub(super) fn doubt(&self, needs: Needs, since: Instant) {
         let now = Instant::now();
         let mut clients = lock(&self.clients);
         let slot = &mut clients[self.slot(needs)];
-        let mut suspected = lock(&self.suspected);
-        let lately = suspected.is_some_and(|at| now < at + SUSPECT_EVERY);
-        if slot.as_ref().is_some_and(|aged| aged.http2) && !lately {
-            log::debug!(target: "target_sdk::transport", "an HTTP/2 connection may be dead: the next request opens a new one");
+        let mut doubted = lock(&self.doubted);
+        let lately = doubted.is_some_and(|at| now < at + DOUBT_EVERY);
+        if slot.as_ref().is_some_and(|aged| aged.answered < since) && !lately {
+            *doubted = Some(now);
+            log::info!(target: "target_sdk::transport", "no answers over the connections that there are: new ones are made");
             *slot = None;
-            *suspected = Some(now);
         }
     }
 

@@ -124,6 +124,28 @@ mod tests {
         assert_eq!(http_date("Fri, 01 Mar 2024 00:00:00 GMT"), Some(1_709_251_200));
     }
 
+    /// A thousand clients that failed together do not come back together: their first waits are uniform in the range
+    /// (Kolmogorov-Smirnov at one per cent).
+    #[test]
+    fn clients_that_failed_together_come_back_spread_out() {
+        const CLIENTS: usize = 1_000;
+        for retry in 0..4 {
+            let ceiling = backoff(retry, 1.0).as_secs_f64();
+            let waits = (0..CLIENTS).map(|client| {
+                let chance = fastrand::Rng::with_seed(client as u64).f64();
+                backoff(retry, chance).as_secs_f64() / ceiling
+            });
+            let mut waits: Vec<f64> = waits.collect();
+            waits.sort_by(f64::total_cmp);
+            let steps = waits.iter().enumerate().map(|(nth, wait)| {
+                let (below, above) = (nth as f64 / CLIENTS as f64, (nth + 1) as f64 / CLIENTS as f64);
+                (wait - below).abs().max((wait - above).abs())
+            });
+            let distance = steps.fold(0.0, f64::max);
+            assert!(distance < 1.63 / (CLIENTS as f64).sqrt(), "{distance}");
+        }
+    }
+
     #[test]
     fn backoff_grows_and_is_spread_over_the_whole_range() {
         assert_eq!(backoff(0, 0.0), Duration::ZERO);

@@ -109,13 +109,7 @@ impl Inner {
         // Boxed: reqwest's future is large and would be copied into every caller's.
         match tokio::time::timeout_at(request.deadline, Box::pin(run)).await {
             Ok(result) => result,
-            Err(_) => {
-                let progress = probe.progress();
-                if matches!(progress.phase, Phase::Wait | Phase::Read) {
-                    self.pool.suspect(needs(&request, &url));
-                }
-                Err(failure::too_late(host_of(&url), progress, began.elapsed()))
-            }
+            Err(_) => Err(failure::too_late(host_of(&url), probe.progress(), began.elapsed())),
         }
     }
 
@@ -176,6 +170,7 @@ impl Inner {
         let mut retries = 0;
         let mut stale_retried = false;
         let mut last: Option<Failure> = None;
+        let needs = needs(request, url);
         loop {
             if let Err(refusal) = self.grant_rest(&health, host, request.deadline, probe, began).await {
                 return Err(match last {
@@ -183,7 +178,7 @@ impl Inner {
                     None => refusal,
                 });
             }
-            let Some(ticket) = self.admit(&health, host, request.deadline) else {
+            let Some(ticket) = self.admit(&health, host, needs, request.deadline) else {
                 // A host given up between two attempts: the failure that is known says more.
                 return Err(match last {
                     Some(failure) => failure.into_error(probe.progress().attempts, began.elapsed()),
@@ -197,7 +192,6 @@ impl Inner {
             if retries == 0 {
                 lock(&health).budget.request(Instant::now());
             }
-            let needs = needs(request, url);
             // The pool may hold more connections that are dead: the one repetition goes over a new one.
             let client = match last.as_ref().is_some_and(|failure| failure.retry == Retry::Stale) {
                 true => self.pool.fresh_client(needs)?,
@@ -210,14 +204,15 @@ impl Inner {
             let received = |bytes: usize| count(&self.counters.bytes_in, bytes as u64);
             let failure = match attempt::attempt(&client, attempt, &plan, probe, received).await {
                 Ok(outcome) => {
+                    self.pool.answered(needs);
                     ticket.settle(false);
-                    if matches!(&outcome, Outcome::Answer(response) if response.version == "HTTP/2") {
-                        self.pool.speaks_http2(needs);
-                    }
                     return Ok(outcome);
                 }
                 Err(failure) => failure,
             };
+            if failure.http_status.is_some() {
+                self.pool.answered(needs);
+            }
             // A connection that the server had closed while it was idle says nothing about the server.
             ticket.settle(failure.host_down && !matches!(failure.retry, Retry::Stale | Retry::Unsent));
             if let (Retry::Asked(Some(wait)), Some(status)) = (failure.retry, failure.http_status) {
@@ -357,12 +352,25 @@ impl Inner {
         Arc::clone(hosts.entry(host.to_owned()).or_default())
     }
 
-    fn admit<'a>(&'a self, health: &'a Mutex<Health>, host: &'a str, deadline: Instant) -> Option<Ticket<'a>> {
+    fn admit<'a>(
+        &'a self,
+        health: &'a Mutex<Health>,
+        host: &'a str,
+        needs: Needs,
+        deadline: Instant,
+    ) -> Option<Ticket<'a>> {
         match lock(health).breaker.admit(Instant::now()) {
             Admission::Refused => None,
-            admission => {
-                Some(Ticket { inner: self, health, host, admission, began: Instant::now(), deadline, settled: false })
-            }
+            admission => Some(Ticket {
+                inner: self,
+                health,
+                host,
+                needs,
+                admission,
+                began: Instant::now(),
+                deadline,
+                settled: false,
+            }),
         }
     }
 }
@@ -380,6 +388,8 @@ struct Ticket<'a> {
     inner: &'a Inner,
     health: &'a Mutex<Health>,
     host: &'a str,
+    /// Which of the pool's: https, public addresses only.
+    needs: Needs,
     admission: Admission,
     began: Instant,
     deadline: Instant,
@@ -413,8 +423,11 @@ impl Drop for Ticket<'_> {
         // Dropped in flight: by the deadline, which is a failure of the host if it had a fair chance, or by a cancel,
         // which is none.
         let now = Instant::now();
-        if now >= self.deadline && now - self.began >= FAIR_CHANCE {
-            self.record(true);
+        if now >= self.deadline {
+            self.inner.pool.doubt(self.needs, self.began);
+            if now - self.began >= FAIR_CHANCE {
+                self.record(true);
+            }
         }
     }
 }

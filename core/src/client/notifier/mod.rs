@@ -26,7 +26,7 @@ use crate::error::{Error, Result};
 use crate::json::write_str;
 
 /// What notifications of one decision share. Those of equal origin may travel in one request.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Origin {
     /// Session of the visitor.
     pub(crate) session_id: String,
@@ -69,7 +69,6 @@ impl Origin {
 }
 
 /// One request to be sent. All attempts send the same.
-#[derive(Debug)]
 pub(crate) struct Letter {
     /// `requestId` of the request.
     pub(crate) request_id: String,
@@ -95,7 +94,7 @@ impl Letter {
 }
 
 /// An attempt to send a letter.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Outgoing {
     pub(crate) letter: Arc<Letter>,
     /// 1 for the first one.
@@ -353,3 +352,5 @@ impl Drop for Flush<'_> {
         self.inner.lock().end_flush(self.id);
     }
 }
+
+crate::opaque::opaque_debug! { Origin {} Letter {} Outgoing { attempt } }

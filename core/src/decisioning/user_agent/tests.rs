@@ -192,7 +192,8 @@ fn long_hostile_agents_are_quick() {
     for agent in ["version/1".repeat(50_000), "version/1 mobile/".repeat(9_000), "trident rv:1 ".repeat(30_000)] {
         assert_eq!(ours(&agent).0, "unknown");
     }
-    assert!(started.elapsed() < std::time::Duration::from_secs(2), "{:?}", started.elapsed());
+    // What takes the square of the length takes many minutes for these.
+    assert!(started.elapsed() < std::time::Duration::from_secs(60), "{:?}", started.elapsed());
 }
 
 proptest! {
