@@ -96,10 +96,11 @@ impl RequestEntry {
     /// Runs the call on the library's threads.
     pub(crate) fn run(self: &Arc<Self>, operation: Operation, timeout: Option<Duration>) {
         let owed = Owed(Some(self.clone()));
-        let accepted = Instant::now();
         let core = self.client.core.clone();
+        // Counted now: it may be cancelled before its task has run.
+        let running = core.accept(Instant::now());
         self.spawn(async move {
-            let answer = match core.call(operation, accepted, timeout) {
+            let answer = match core.call_accepted(running, operation, timeout) {
                 Call::Ready(answer) => answer,
                 Call::Pending(answer) => answer.await,
             };
