@@ -43,6 +43,9 @@ lint: ## check format and lints
 bench: ## measure everything beside Adobe's SDKs and print one table
 	@python3 tools/bench/run.py
 
+soak: ## run for SOAK_SECONDS (600) under faults
+	@sh tools/soak.sh
+
 differential: ## compare thousands of decisions with Adobe's Node SDK
 	@sh tools/differential/run.sh
 
@@ -50,4 +53,4 @@ clean: ## remove what was built
 	$(CARGO) clean
 	$(MAKE) -s -C examples/c clean
 
-.PHONY: help build demo test tools install uninstall header fmt lint clean
+.PHONY: help build demo test tools install uninstall header fmt lint soak clean

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 /// How late an end may be, on a machine that does not stutter.
 const LATE: Duration = Duration::from_secs(1);
+/// Threads that have to wake up one after the other until an end is noted here.
+const WAKE_UPS: u32 = 4;
 const SHARDS: usize = 16;
 
 #[derive(Default)]
@@ -62,7 +64,7 @@ impl Ledger {
     /// A completion came.
     pub fn end(&self, tag: u64, succeeded: bool) {
         match self.shard(tag).lock().expect("no panics").remove(&tag) {
-            Some(due) => self.note(due, succeeded),
+            Some(due) => self.note("queue", due, succeeded),
             None => {
                 self.violations.fetch_add(1, SeqCst);
             }
@@ -73,21 +75,30 @@ impl Ledger {
         &self.open[(tag % SHARDS as u64) as usize]
     }
 
-    fn note(&self, due: Instant, succeeded: bool) {
+    fn note(&self, style: &str, due: Instant, succeeded: bool) {
         self.ended.fetch_add(1, SeqCst);
         if succeeded {
             self.succeeded.fetch_add(1, SeqCst);
         }
         let over = Instant::now().saturating_duration_since(due);
         self.worst_ms.fetch_max(over.as_millis() as u64, SeqCst);
-        if over > LATE + Duration::from_millis(self.stutter.load(SeqCst)) {
+        if over > self.limit() {
             self.late.fetch_add(1, SeqCst);
+            eprintln!(
+                "a {style} call ended {over:?} late (stutter {} ms, at rest: {}, succeeded: {succeeded})",
+                self.stutter.load(SeqCst),
+                self.pause.load(SeqCst)
+            );
         }
+    }
+
+    fn limit(&self) -> Duration {
+        LATE + Duration::from_millis(self.stutter.load(SeqCst)) * WAKE_UPS
     }
 
     /// The same for a synchronous call.
     pub fn ended_now(&self, due: Instant, succeeded: bool) {
-        self.note(due, succeeded);
+        self.note("sync", due, succeeded);
     }
 
     /// Calls under way.
@@ -99,7 +110,7 @@ impl Ledger {
     /// Calls that should have ended long ago.
     pub fn stuck(&self) -> u64 {
         let now = Instant::now();
-        let limit = LATE + Duration::from_millis(self.stutter.load(SeqCst));
+        let limit = self.limit();
         let stuck = |open: &HashMap<u64, Instant>| open.values().filter(|due| now > **due + limit).count();
         self.open.iter().map(|shard| stuck(&shard.lock().expect("no panics")) as u64).sum()
     }
@@ -128,7 +139,7 @@ pub unsafe extern "C" fn on_done(_: u64, result: u64, user_data: *mut c_void) {
     if held.done.fetch_add(1, SeqCst) > 0 {
         held.ledger.violations.fetch_add(1, SeqCst);
     }
-    held.ledger.note(held.due, succeeded);
+    held.ledger.note("callback", held.due, succeeded);
 }
 
 /// `release`

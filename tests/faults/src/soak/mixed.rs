@@ -14,6 +14,7 @@ use crate::abi::{self, Call, Client, OK, Queue, What};
 use crate::process::{self, eventually};
 
 const WORKERS: u64 = 4;
+const CALLBACK_STUCK: i32 = -22;
 const CALLS_UNDER_WAY: u64 = 200;
 const KINDS: [&str; 4] = ["server-side", "on-device", "hybrid", "server-side"];
 const FAULTS: [&str; 19] = [
@@ -81,6 +82,7 @@ pub fn run(plan: &Plan, report: &mut Report) {
         slow_closes: AtomicU64::new(0),
         worst_close_ms: AtomicU64::new(0),
     };
+    let mut worst_stuck = 0;
     let (mut resident, mut allocated) = (Samples::default(), Samples::default());
     std::thread::scope(|scope| {
         let world = &world;
@@ -89,27 +91,29 @@ pub fn run(plan: &Plan, report: &mut Report) {
         }
         scope.spawn(move || collect(world));
         scope.spawn(move || churn(world, plan.random(100)));
-        scope.spawn(move || break_things(world, plan.random(101)));
-        scope.spawn(move || have_children(world));
+        if !without("faults") {
+            scope.spawn(move || break_things(world, plan.random(101)));
+        }
+        if !without("forks") {
+            scope.spawn(move || have_children(world));
+        }
         scope.spawn(move || stutter(world.ledger));
         for lap in 0..LAPS {
             let until = Instant::now() + plan.time() / LAPS;
             while Instant::now() < until {
                 std::thread::sleep(Duration::from_millis(50));
-                let stuck = world.ledger.stuck();
-                if stuck > 0 {
-                    world.ledger.late.fetch_add(stuck, SeqCst);
-                }
+                worst_stuck = worst_stuck.max(world.ledger.stuck());
             }
             let at_rest = rest(world);
             report.check(at_rest, || format!("{} calls do not end", world.ledger.under_way()));
             // A quarter to warm up.
             if lap >= LAPS / 4 {
                 let operations = world.ledger.accepted.load(SeqCst);
-                resident.add(operations, process::resident());
-                allocated.add(operations, process::allocated());
+                let (now_resident, now_allocated) = held_at_rest();
+                resident.add(operations, now_resident);
+                allocated.add(operations, now_allocated);
                 if std::env::var_os("FAULTS_VERBOSE").is_some() {
-                    eprintln!("{operations} calls: {} resident, {} allocated", process::resident(), process::allocated());
+                    eprintln!("{operations} calls: {now_resident} resident, {now_allocated} allocated");
                 }
             }
             world.ledger.pause.store(false, SeqCst);
@@ -125,6 +129,9 @@ pub fn run(plan: &Plan, report: &mut Report) {
         abi::free(done.result);
     }
     world.queue.destroy();
+    report.check(worst_stuck == 0, || {
+        format!("{worst_stuck} calls at a time were more than a second beyond their deadline")
+    });
     judge(&world, report, &resident, &allocated);
     let clean = eventually(Duration::from_secs(15), || {
         process::descriptors() <= descriptors && process::thread_names().len() <= threads
@@ -136,6 +143,21 @@ pub fn run(plan: &Plan, report: &mut Report) {
             process::thread_names()
         )
     });
+}
+
+/// What is left when connections and tasks of closed clients have gone, too: the least of several measurements.
+fn held_at_rest() -> (u64, u64) {
+    let mut least = (u64::MAX, u64::MAX);
+    for _ in 0..10 {
+        std::thread::sleep(Duration::from_millis(30));
+        least = (least.0.min(process::resident()), least.1.min(process::allocated()));
+    }
+    least
+}
+
+/// For finding out what it is: `FAULTS_WITHOUT=faults,forks`.
+fn without(part: &str) -> bool {
+    std::env::var("FAULTS_WITHOUT").is_ok_and(|parts| parts.split(',').any(|one| one == part))
 }
 
 fn judge(world: &World, report: &mut Report, resident: &Samples, allocated: &Samples) {
@@ -176,7 +198,7 @@ fn judge(world: &World, report: &mut Report, resident: &Samples, allocated: &Sam
         match samples.slope() {
             Some(slope) => {
                 report.figure(&format!("{name}_bytes_per_10k"), format!("{:.0}±{:.0}", slope.bytes, slope.error));
-                report.check(!slope.is_leak(), || {
+                report.check(!samples.grow_by(1024.0, name == "rss"), || {
                     format!("{name} grows by {:.0}±{:.0} bytes for 10,000 calls", slope.bytes, slope.error)
                 });
             }
@@ -375,7 +397,10 @@ fn retire(world: &World, slot: &RwLock<Option<Client>>, drain_ms: u32) {
     let (status, _) = client.close(drain_ms);
     let overrun = (began.elapsed().as_millis() as u64).saturating_sub(u64::from(drain_ms));
     world.worst_close_ms.fetch_max(overrun, SeqCst);
-    if status != OK || overrun > 200 + SLACK_MS + world.ledger.stutter.load(SeqCst) {
+    let stutter = world.ledger.stutter.load(SeqCst);
+    // Cutting off takes threads that wake up in time: where they do not, close says so instead of waiting.
+    let gave_up = status == CALLBACK_STUCK && stutter > 50;
+    if (status != OK && !gave_up) || overrun > 200 + SLACK_MS + stutter {
         world.slow_closes.fetch_add(1, SeqCst);
     }
     // Tasks that were cut off are gone in a moment.

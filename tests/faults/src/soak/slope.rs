@@ -4,6 +4,9 @@
 #[derive(Default)]
 pub struct Samples(Vec<(f64, f64)>);
 
+/// Less is not distinguished from none: memory comes in pages, and goes back in runs of them.
+const FEW_PAGES: u64 = 256 << 10;
+
 /// Growth in bytes for 10,000 operations.
 pub struct Slope {
     pub bytes: f64,
@@ -14,6 +17,12 @@ pub struct Slope {
 impl Samples {
     pub fn add(&mut self, operations: u64, bytes: u64) {
         self.0.push((operations as f64, bytes as f64));
+    }
+
+    /// From the first sample to the last.
+    fn growth(&self) -> u64 {
+        let ends = self.0.first().zip(self.0.last());
+        ends.map_or(0, |(first, last)| (last.1 - first.1).max(0.0) as u64)
     }
 
     pub fn len(&self) -> usize {
@@ -40,9 +49,17 @@ impl Samples {
     }
 }
 
+impl Samples {
+    /// Whether they grow by more than so many bytes for 10,000 operations. `pages`: they are resident pages.
+    pub fn grow_by(&self, bytes: f64, pages: bool) -> bool {
+        let enough = !pages || self.growth() > FEW_PAGES;
+        enough && self.slope().is_some_and(|slope| slope.is_more_than(bytes))
+    }
+}
+
 impl Slope {
-    /// More than a kibibyte for 10,000 operations, and not by chance.
-    pub fn is_leak(&self) -> bool {
-        self.bytes - 3.0 * self.error > 1024.0
+    /// More than that, and not by chance.
+    fn is_more_than(&self, bytes: f64) -> bool {
+        self.bytes - 3.0 * self.error > bytes
     }
 }
