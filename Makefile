@@ -46,6 +46,9 @@ bench: ## measure everything beside Adobe's SDKs and print one table
 wheel: ## build the Python wheel in target/wheels, install and try it
 	@sh tools/wheel.sh
 
+soak: ## run for SOAK_SECONDS (600) under faults
+	@sh tools/soak.sh
+
 differential: ## compare thousands of decisions with Adobe's Node SDK
 	@sh tools/differential/run.sh
 
@@ -53,4 +56,4 @@ clean: ## remove what was built
 	$(CARGO) clean
 	$(MAKE) -s -C examples/c clean
 
-.PHONY: help build demo test tools install uninstall header fmt lint wheel clean
+.PHONY: help build demo test tools install uninstall header fmt lint wheel soak clean

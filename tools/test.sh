@@ -29,6 +29,9 @@ step "Adobe's conformance cases"
 cargo test --quiet --package target-sdk-core --test conformance_decisioning -- --nocapture
 cargo test --quiet --package target-sdk --test conformance -- --nocapture
 
+step "faults"
+"${CARGO_TARGET_DIR:-target}/debug/target-faults" matrix
+
 step "examples over HTTP"
 sh tools/demo.sh
 

@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
-use target_sdk_core::client::{Admission, Answer, Call, Operation};
+use target_sdk_core::client::{Admission, Answer, Call, Operation, Running};
 use target_sdk_core::error::{Error, ErrorKind};
 use tokio::task::AbortHandle;
 
@@ -67,7 +67,9 @@ impl RequestEntry {
 
     /// Runs the call on the library's threads.
     pub(crate) fn run(self: &Arc<Self>, operation: Operation, timeout: Option<Duration>) {
-        let work = Work { owed: Owed(Some(self.clone())), operation, accepted: Instant::now(), timeout };
+        // Counted now: it may be cancelled before it has begun.
+        let running = self.client.core.accept(Instant::now());
+        let work = Work { owed: Owed(Some(self.clone())), operation, running, timeout };
         let threads = &self.client.threads;
         // Deciding takes one thread and calling back another: where the second has nothing else to do, it does both. Many
         // calls at a time are decided beside each other.
@@ -262,15 +264,15 @@ type PendingAnswer = Pin<Box<dyn Future<Output = Result<Answer, Error>> + Send>>
 struct Work {
     owed: Owed,
     operation: Operation,
-    accepted: Instant,
+    running: Running,
     timeout: Option<Duration>,
 }
 
 impl Work {
     async fn run(self) {
-        let Work { owed, operation, accepted, timeout } = self;
+        let Work { owed, operation, running, timeout } = self;
         let Some(entry) = &owed.0 else { return };
-        let answer = match entry.client.core.call(operation, accepted, timeout) {
+        let answer = match entry.client.core.call_accepted(running, operation, timeout) {
             Call::Ready(answer) => answer,
             Call::Pending(answer) => answer.await,
         };
@@ -279,12 +281,12 @@ impl Work {
 
     /// Goes as far as is possible without waiting for anything.
     fn run_on_dispatcher(self) {
-        let Work { owed, operation, accepted, timeout } = self;
+        let Work { owed, operation, running, timeout } = self;
         let Some(entry) = owed.0.clone() else { return };
         if entry.state.phase() != Phase::Running {
             return; // cancelled, abandoned or closed before it began
         }
-        match entry.client.core.call(operation, accepted, timeout) {
+        match entry.client.core.call_accepted(running, operation, timeout) {
             Call::Ready(answer) => owed.pay(answer),
             Call::Pending(answer) => entry.spawn(async move { owed.pay(answer.await) }),
         }

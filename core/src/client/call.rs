@@ -7,7 +7,7 @@ use tokio::time::Instant as Deadline;
 
 use super::events::EventWriter;
 use super::local::{self, Local};
-use super::stats::Kind;
+use super::stats::{Kind, Running};
 use super::{Answer, Call, Inner, Operation};
 use crate::artifact::GeoAnswer;
 use crate::attributes::{self, Attributes};
@@ -25,8 +25,8 @@ const FAR: Duration = Duration::from_secs(86_400 * 365);
 const GLOBAL_MBOX: &str = "target-global-mbox";
 
 /// Begins a call: parses and prepares it, decides it here if that is possible.
-pub(super) fn begin(inner: &Arc<Inner>, operation: Operation, accepted: Instant, timeout: Option<Duration>) -> Call {
-    let running = inner.stats.begin(accepted);
+pub(super) fn begin(inner: &Arc<Inner>, operation: Operation, running: Running, timeout: Option<Duration>) -> Call {
+    let accepted = running.accepted();
     let timeout = timeout.unwrap_or(inner.config.timeout);
     let deadline = Deadline::from(accepted.checked_add(timeout).unwrap_or_else(|| Instant::now() + FAR));
     let first = match attempt(inner, &operation, accepted, &Found::default()) {

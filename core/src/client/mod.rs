@@ -21,6 +21,7 @@ use self::life::Life;
 pub use self::limits::Admission;
 use self::limits::Limits;
 use self::notifier::Notifier;
+pub use self::stats::Running;
 use self::stats::Stats;
 use crate::artifact::{self, Geo};
 use crate::config::{Config, DecisioningMethod};
@@ -170,7 +171,17 @@ impl Client {
     ///
     /// A call that can be decided in this process comes back [`Call::Ready`], whatever thread this runs on.
     pub fn call(&self, operation: Operation, accepted: Instant, timeout: Option<Duration>) -> Call {
-        call::begin(&self.0, operation, accepted, timeout)
+        self.call_accepted(self.accept(accepted), operation, timeout)
+    }
+
+    /// Counts a call that the host made at `accepted`. Dropped, it counts as cancelled.
+    pub fn accept(&self, accepted: Instant) -> Running {
+        self.0.stats.begin(accepted)
+    }
+
+    /// Begins a call that is counted already; as [`Client::call`].
+    pub fn call_accepted(&self, running: Running, operation: Operation, timeout: Option<Duration>) -> Call {
+        call::begin(&self.0, operation, running, timeout)
     }
 
     /// Whether calls may be decided in this process, so that [`Client::call`] may come back [`Call::Ready`].

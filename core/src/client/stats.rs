@@ -51,7 +51,7 @@ struct Counters {
 }
 
 /// A call that has no outcome yet. Dropped without one, it was cancelled.
-pub(crate) struct Running {
+pub struct Running {
     stats: Option<Arc<Inner>>,
     accepted: Instant,
 }
@@ -125,6 +125,11 @@ impl Stats {
 }
 
 impl Running {
+    /// When the host made the call.
+    pub(crate) fn accepted(&self) -> Instant {
+        self.accepted
+    }
+
     /// Counts the outcome of the call, and the time since it was accepted.
     pub(crate) fn finish(mut self, kind: Kind, outcome: Result<(), &Error>) {
         let Some(inner) = self.stats.take() else { return };

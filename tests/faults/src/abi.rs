@@ -29,7 +29,7 @@ pub struct Call {
 }
 
 impl Call {
-    pub fn new(deadline_ms: u32) -> Call {
+    fn new(deadline_ms: u32) -> Call {
         Call {
             size: size_of::<Call>() as u32,
             deadline_ms,
@@ -40,6 +40,11 @@ impl Call {
             queue: 0,
             tag: 0,
         }
+    }
+
+    /// Callback style.
+    pub fn back(deadline_ms: u32, on_done: DoneFn, user_data: *mut c_void, release: FreeFn) -> Call {
+        Call { on_done: Some(on_done), user_data, release: Some(release), ..Call::new(deadline_ms) }
     }
 
     pub fn into_queue(deadline_ms: u32, queue: Queue, tag: u64) -> Call {
@@ -177,6 +182,12 @@ pub fn free(result: u64) {
         // SAFETY: a number, whatever it is.
         assert_eq!(unsafe { (api().target_result_free)(result) }, OK);
     }
+}
+
+/// Status of a result, which stays whose it is.
+pub fn status_of(result: u64) -> Status {
+    // SAFETY: a number.
+    unsafe { (api().target_result_status)(result) }
 }
 
 /// A completion queue.

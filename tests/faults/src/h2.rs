@@ -136,11 +136,7 @@ pub fn serve(shared: &Shared, h2: &mut Connection) -> io::Result<()> {
         match frame.kind {
             SETTINGS if frame.flags & ACK == 0 => h2.frame(SETTINGS, ACK, 0, b"")?,
             PING if frame.flags & ACK == 0 => h2.frame(PING, ACK, 0, &frame.payload)?,
-            HEADERS | DATA if frame.flags & END_STREAM != 0 => {
-                if !request(shared, h2, frame.stream)? {
-                    return Ok(());
-                }
-            }
+            HEADERS | DATA if frame.flags & END_STREAM != 0 && !request(shared, h2, frame.stream)? => return Ok(()),
             _ => {}
         }
     }

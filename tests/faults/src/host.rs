@@ -30,6 +30,9 @@ pub fn run() {
     abi::api();
     let (descriptors, threads) = (process::descriptors(), process::thread_names().len());
     few_descriptors();
+    // Rust programs ignore it; others die of it.
+    // SAFETY: the default is a valid disposition.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
     abi::init();
     let mut host = Host {
         queue: Queue::new(),
@@ -209,6 +212,7 @@ impl Host {
         if let Some(client) = self.client.take() {
             client.destroy();
         }
+        self.wasted.clear();
         let status = abi::shutdown(10_000);
         self.drain(0);
         let twice = self

@@ -16,6 +16,7 @@ mod payload;
 mod process;
 mod server;
 mod shim;
+mod soak;
 mod table;
 mod tls;
 
@@ -34,8 +35,10 @@ fn main() -> ExitCode {
             print!("{}", doc::text());
             ExitCode::SUCCESS
         }
+        ["soak", step, options @ ..] => soak::run(step, options),
+        ["victim", record, fatal] => soak::victim(record, fatal.parse().expect("a number")),
         _ => {
-            eprintln!("usage: target-faults matrix [--long] [--only TEXT] [--repeat N] [--jobs N] | doc");
+            eprintln!("usage: target-faults matrix [--long] [--only TEXT] [--repeat N] [--jobs N] | doc | soak STEP");
             ExitCode::from(2)
         }
     }

@@ -287,6 +287,10 @@ fn connection(shared: &Shared, tcp: TcpStream) -> io::Result<()> {
             if broken && kind.fails() {
                 shared.meet();
             }
+            if broken && *kind == tls::Kind::OneByteRecords {
+                let stream = tls::accept(tls::Splitter::new(tcp.try_clone()?), kind)?;
+                return http1(shared, Conn::new(tcp, Box::new(stream)));
+            }
             let stream = tls::accept(tcp.try_clone()?, if broken { kind } else { &tls::Kind::Good })?;
             http1(shared, Conn::new(tcp, Box::new(stream)))
         }

@@ -31,12 +31,23 @@ pub enum Kind {
     HugeChain,
     /// TLS records as small as the protocol's implementations make them.
     SmallRecords,
+    /// Handshake in records of one byte.
+    OneByteRecords,
 }
 
 impl Kind {
     /// Whether no handshake succeeds.
     pub fn fails(self) -> bool {
-        !matches!(self, Kind::Good | Kind::H2 | Kind::Tls12 | Kind::Intermediate | Kind::FalseH2 | Kind::SmallRecords)
+        !matches!(
+            self,
+            Kind::Good
+                | Kind::H2
+                | Kind::Tls12
+                | Kind::Intermediate
+                | Kind::FalseH2
+                | Kind::SmallRecords
+                | Kind::OneByteRecords
+        )
     }
 }
 
@@ -124,7 +135,9 @@ fn config(kind: Kind) -> Arc<ServerConfig> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider));
     let builder = match kind {
-        Kind::Tls12 | Kind::SmallRecords => builder.with_protocol_versions(&[&rustls::version::TLS12]),
+        Kind::Tls12 | Kind::SmallRecords | Kind::OneByteRecords => {
+            builder.with_protocol_versions(&[&rustls::version::TLS12])
+        }
         _ => builder.with_safe_default_protocol_versions(),
     }
     .expect("versions");
@@ -150,6 +163,55 @@ fn config(kind: Kind) -> Arc<ServerConfig> {
         config.max_fragment_size = Some(32);
     }
     Arc::new(config)
+}
+
+/// Splits the records of a handshake, as long as they are not encrypted, into records of one byte.
+pub struct Splitter<S> {
+    inner: S,
+    pending: Vec<u8>,
+    encrypted: bool,
+}
+
+impl<S> Splitter<S> {
+    pub fn new(inner: S) -> Splitter<S> {
+        Splitter { inner, pending: Vec::new(), encrypted: false }
+    }
+}
+
+impl<S: Read> Read for Splitter<S> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        self.inner.read(out)
+    }
+}
+
+impl<S: Write> Write for Splitter<S> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        const CHANGE_CIPHER_SPEC: u8 = 20;
+        const HANDSHAKE: u8 = 22;
+        self.pending.extend(bytes);
+        while let [kind, major, minor, high, low, rest @ ..] = &self.pending[..] {
+            let length = usize::from(*high) << 8 | usize::from(*low);
+            if rest.len() < length {
+                break;
+            }
+            let mut out = Vec::new();
+            if *kind == HANDSHAKE && !self.encrypted {
+                for byte in &rest[..length] {
+                    out.extend([*kind, *major, *minor, 0, 1, *byte]);
+                }
+            } else {
+                out.extend(&self.pending[..5 + length]);
+            }
+            self.encrypted |= *kind == CHANGE_CIPHER_SPEC;
+            self.inner.write_all(&out)?;
+            self.pending.drain(..5 + length);
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
 }
 
 /// The server's side of a handshake.

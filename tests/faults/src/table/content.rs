@@ -4,6 +4,7 @@ use std::io::Write;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use serde_json::json;
 
 use super::{ARTIFACT, DECODE, OK, Row, row};
 use crate::payload::Subject;
@@ -37,12 +38,12 @@ fn nested(body: &[u8], depth: usize) -> Vec<u8> {
 
 fn bodies() -> Vec<Row> {
     let group = "bodies";
-    let json = "content-type: application/json\r\n";
+    let labelled = "content-type: application/json\r\n";
     let refused = |name: &'static str, what: &'static str, make: fn(&[u8]) -> Vec<u8>| {
-        row(group, name, what).answers(move |body| of(json, &make(body))).calls(DECODE, 1).artifact(ARTIFACT, 1)
+        row(group, name, what).answers(move |body| of(labelled, &make(body))).calls(DECODE, 1).artifact(ARTIFACT, 1)
     };
     let accepted = |name: &'static str, what: &'static str, make: fn(&[u8]) -> Vec<u8>| {
-        row(group, name, what).answers(move |body| of(json, &make(body))).succeeds(1)
+        row(group, name, what).answers(move |body| of(labelled, &make(body))).succeeds(1)
     };
     vec![
         refused("empty", "Answers 200 with nothing", |_| Vec::new()),
@@ -72,7 +73,7 @@ fn bodies() -> Vec<Row> {
         }),
         accepted("nested-60", "Answers with 60 nested arrays in a member that nobody knows", |body| nested(body, 60)),
         row(group, "nested-100000", "Answers with 100,000 nested arrays in a member that nobody knows")
-            .answers(move |body| of(json, &nested(body, 100_000)))
+            .answers(move |body| of(labelled, &nested(body, 100_000)))
             .calls(OK, 1)
             .word(None),
         accepted("byte-order-mark", "Answers with a byte order mark", |body| ["\u{feff}".as_bytes(), body].concat()),
@@ -86,7 +87,7 @@ fn bodies() -> Vec<Row> {
             .answers(|body| of("content-type: text/plain\r\n", body))
             .succeeds(1),
         row(group, "empty-object", "Answers `{}`: nothing asked for is there")
-            .answers(move |_| of(json, b"{}"))
+            .answers(move |_| of(labelled, b"{}"))
             .calls(OK, 1)
             .word(None)
             .artifact(ARTIFACT, 1),
@@ -155,7 +156,11 @@ fn compressed() -> Vec<Row> {
         }),
         refused("gzip-twice", "Compresses twice", "gzip, gzip", |body| gzip(&gzip(body))),
         refused("gzip-bomb", "Sends a kilobyte of gzip for every megabyte", "gzip", |body| {
-            gzip(&[body, &vec![b' '; 50 << 20]].concat())
+            gzip(&[body, &vec![b' '; 8 << 20]].concat())
+        })
+        .config(json!({"maxResponseBytes": 64 << 20, "maxArtifactBytes": 64 << 20})),
+        refused("gzip-too-large", "Sends gzip that expands beyond the limit", "gzip", |body| {
+            gzip(&[body, &vec![b' '; 2 << 20]].concat())
         }),
         refused("brotli-unasked", "Names the encoding `br`, which was not asked for", "br", <[u8]>::to_vec),
         refused("zstd-unasked", "Names the encoding `zstd`", "zstd", <[u8]>::to_vec),

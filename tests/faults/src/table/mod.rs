@@ -147,7 +147,7 @@ fn row(group: &'static str, name: impl Into<String>, what: impl Into<String>) ->
         fault: Fault::None,
         warm: false,
         big: false,
-        deadline: 15_000,
+        deadline: 20_000,
         config: Value::Null,
         host: None,
         shim: None,

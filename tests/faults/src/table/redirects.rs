@@ -1,7 +1,8 @@
 //! Redirects: never followed by calls; by artifact downloads three times within their host.
 
-use super::{ARTIFACT, HTTP, OK, Row, row};
+use super::{ARTIFACT, HTTP, Net, OK, Row, row};
 use crate::server::Then;
+use crate::tls::Kind;
 
 /// `location` is made of the server's port.
 fn redirects(name: &'static str, what: &'static str, status: u16, location: fn(u16) -> String) -> Row {
@@ -43,6 +44,10 @@ pub(super) fn rows() -> Vec<Row> {
             ..redirects("redirect-loop", "Redirects (302) to itself for ever", 302, |_| "rules.json".to_owned())
         }
         .artifact(ARTIFACT, 4),
+        redirects("redirect-to-http", "Redirects (301) from https to http", 301, |port| {
+            format!("http://127.0.0.1:{port}/rules.json")
+        })
+        .net(Net::Tls(Kind::Good)),
         redirects("redirect-other-host", "Redirects (307) to another host", 307, |_| {
             "http://other.test/rules.json".to_owned()
         }),

@@ -97,6 +97,10 @@ pub(super) fn rows() -> Vec<Row> {
             .net(Net::Tls(Kind::SmallRecords))
             .answers(well)
             .succeeds(1),
+        row(GROUP, "one-byte-records", "It sends its handshake in TLS records of one byte")
+            .net(Net::Tls(Kind::OneByteRecords))
+            .answers(well)
+            .succeeds(1),
         row(GROUP, "no-close-notify-complete", "It closes without `close_notify` after a complete answer")
             .net(Net::Tls(Kind::Good))
             .on_request(|x| {
