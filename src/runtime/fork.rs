@@ -3,8 +3,9 @@
 //! Everything mutable therefore hangs on a [`PerProcess`], which gives the child a new value and leaks the parent's. The
 //! child handler of `pthread_atfork` touches atomics only.
 
-use std::sync::Once;
+use std::cell::Cell;
 use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
+use std::sync::{Once, OnceLock};
 
 use super::exit;
 use super::per_process::Epochs;
@@ -13,9 +14,52 @@ use super::per_process::Epochs;
 static EPOCH: AtomicU32 = AtomicU32::new(0);
 static WATCH: Once = Once::new();
 
+/// What else has to be done around a fork.
+static AROUND: OnceLock<Around> = OnceLock::new();
+
+/// Three functions for each fork of this process.
+pub(crate) struct Around {
+    /// Before, on the thread that forks.
+    pub(crate) before: fn(),
+    /// After, on that thread.
+    pub(crate) in_parent: fn(),
+    /// The same in the child. May only touch atomics.
+    pub(crate) in_child: fn(),
+}
+
+/// Sets what else has to be done around a fork. The first one counts.
+pub(crate) fn around(around: Around) {
+    let _ = AROUND.set(around);
+}
+
+thread_local! {
+    /// Whether `before` has run for the fork that this thread is at: another thread may set `AROUND` in the meantime.
+    static HAS_BEGUN: Cell<bool> = const { Cell::new(false) };
+}
+
+extern "C" fn before() {
+    if let Some(around) = AROUND.get()
+        && HAS_BEGUN.try_with(|begun| begun.set(true)).is_ok()
+    {
+        (around.before)();
+    }
+}
+
+extern "C" fn in_parent() {
+    if let Some(around) = AROUND.get()
+        && HAS_BEGUN.try_with(|begun| begun.replace(false)).unwrap_or(false)
+    {
+        (around.in_parent)();
+    }
+}
+
 extern "C" fn in_child() {
     EPOCH.fetch_add(1, Ordering::SeqCst);
     exit::GATE.reopen();
+    let _ = HAS_BEGUN.try_with(|begun| begun.set(false));
+    if let Some(around) = AROUND.get() {
+        (around.in_child)();
+    }
 }
 
 /// The epoch of this process.
@@ -25,8 +69,8 @@ pub(crate) fn epoch() -> u32 {
 
 fn watch() {
     WATCH.call_once(|| {
-        // SAFETY: `in_child` is a function of this library, which stays mapped (`-z nodelete`), and only touches atomics.
-        unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
+        // SAFETY: functions of this library, which stays mapped (`-z nodelete`); the one for the child only touches atomics.
+        unsafe { libc::pthread_atfork(Some(before), Some(in_parent), Some(in_child)) };
     });
 }
 

@@ -72,6 +72,12 @@ impl Pool {
         Ok(client)
     }
 
+    /// Forgets the clients: their connections close when no request uses them.
+    pub(super) fn clear(&self) {
+        let forgotten = std::mem::take(&mut *self.clients.lock().unwrap_or_else(PoisonError::into_inner));
+        drop(forgotten); // outside the lock
+    }
+
     fn build(&self, tls: bool, public_only: bool) -> Result<reqwest::Client> {
         let tls = if tls { self.tls.config()? } else { self.tls.without_roots()? };
         let lookup = Lookup {
