@@ -19,6 +19,9 @@ demo: ## build library, local edge and C examples, and run them over HTTP
 test: ## run all tests
 	@sh tools/test.sh
 
+models: ## check the concurrent core in every order of steps (part of make test)
+	@sh tools/models.sh
+
 tools: ## install the system tools that the tests need
 	@sh tools/dependencies.sh $(TOOLS)
 
@@ -56,4 +59,4 @@ clean: ## remove what was built
 	$(CARGO) clean
 	$(MAKE) -s -C examples/c clean
 
-.PHONY: help build demo test tools install uninstall header fmt lint wheel soak clean
+.PHONY: help build demo test models tools install uninstall header fmt lint wheel soak clean

@@ -77,6 +77,11 @@ fn fork() {
 }
 
 #[test]
+fn fork_while_names_are_looked_up() {
+    Run { arguments: &["200"], seconds: 120, ..Run::new("fork_dns.c") }.go();
+}
+
+#[test]
 fn exit_with_calls_in_flight() {
     for how in ["plain", "close", "shutdown", "busy", "callback", "thread"] {
         for after_ms in ["0", "1", "2", "3", "4", "5", "6", "8"] {

@@ -22,6 +22,9 @@ ln -sf libtarget_sdk.so "${CARGO_TARGET_DIR:-target}/debug/libtarget_sdk.so.0"
 step "tests"
 cargo test --quiet --workspace
 
+step "models of the concurrent core"
+sh tools/models.sh
+
 # Once more, for their counts: cargo hides what passing tests print.
 step "Adobe's conformance cases"
 [ -d "${TARGET_SDK_SHARED:-../shared}/conformance" ] ||

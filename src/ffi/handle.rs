@@ -1,8 +1,11 @@
 //! Handles and what they stand for. Everything of this process hangs here; a forked child starts with nothing.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use crate::runtime::fork::PerProcess;
+use target_sdk_core::transport::look_ups;
+
+use crate::runtime::fork::{self, Around, PerProcess};
 use crate::runtime::lock;
 use crate::runtime::table::{Stale, Table};
 use crate::runtime::threads::Threads;
@@ -41,16 +44,28 @@ pub(crate) struct Library {
 
 static LIBRARY: PerProcess<Library> = PerProcess::new();
 
+/// How long a fork waits for name look-ups under way.
+const LOOK_UPS_END_WITHIN: Duration = Duration::from_millis(50);
+
+static LOOK_UPS_PAUSE: Around = Around {
+    before: || _ = look_ups::pause(LOOK_UPS_END_WITHIN), // a slow one stays a hazard, see docs/termination.md
+    in_parent: look_ups::resume,
+    in_child: look_ups::forget,
+};
+
 /// The library as this process sees it.
 pub(crate) fn library() -> &'static Library {
-    LIBRARY.get(|epoch| Library {
-        clients: Table::new(1, epoch),
-        requests: Table::new(2, epoch),
-        queues: Table::new(3, epoch),
-        results: Table::new(4, epoch),
-        init: Mutex::new(None),
-        threads: Mutex::new(None),
-        ending: Mutex::new(Vec::new()),
+    LIBRARY.get(|epoch| {
+        fork::around(&LOOK_UPS_PAUSE);
+        Library {
+            clients: Table::new(1, epoch),
+            requests: Table::new(2, epoch),
+            queues: Table::new(3, epoch),
+            results: Table::new(4, epoch),
+            init: Mutex::new(None),
+            threads: Mutex::new(None),
+            ending: Mutex::new(Vec::new()),
+        }
     })
 }
 

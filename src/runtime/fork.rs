@@ -3,6 +3,7 @@
 //! Everything mutable therefore hangs on a [`PerProcess`], which gives the child a new value and leaks the parent's. The
 //! child handler of `pthread_atfork` touches atomics only.
 
+use std::cell::Cell;
 use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
 use super::per_process::Epochs;
@@ -11,9 +12,57 @@ use super::{exit, load};
 /// How many forks lie between this process and the one that loaded the library.
 static EPOCH: AtomicU32 = AtomicU32::new(0);
 
+/// What else has to be done around a fork.
+static AROUND: AtomicPtr<Around> = AtomicPtr::new(std::ptr::null_mut());
+
+/// Three functions for each fork of this process.
+pub(crate) struct Around {
+    /// Before, on the thread that forks.
+    pub(crate) before: fn(),
+    /// After, on that thread.
+    pub(crate) in_parent: fn(),
+    /// The same in the child. May only touch atomics.
+    pub(crate) in_child: fn(),
+}
+
+/// Sets what else has to be done around a fork.
+pub(crate) fn around(around: &'static Around) {
+    AROUND.store(std::ptr::from_ref(around).cast_mut(), Ordering::Release);
+}
+
+fn other_work() -> Option<&'static Around> {
+    // SAFETY: null, or a reference to a static.
+    unsafe { AROUND.load(Ordering::Acquire).as_ref() }
+}
+
+thread_local! {
+    /// Whether `before` has run for the fork that this thread is at: another thread may set `AROUND` in the meantime.
+    static HAS_BEGUN: Cell<bool> = const { Cell::new(false) };
+}
+
+extern "C" fn before() {
+    if let Some(around) = other_work()
+        && HAS_BEGUN.try_with(|begun| begun.set(true)).is_ok()
+    {
+        (around.before)();
+    }
+}
+
+extern "C" fn in_parent() {
+    if let Some(around) = other_work()
+        && HAS_BEGUN.try_with(|begun| begun.replace(false)).unwrap_or(false)
+    {
+        (around.in_parent)();
+    }
+}
+
 extern "C" fn in_child() {
     EPOCH.fetch_add(1, Ordering::SeqCst);
     exit::GATE.reopen();
+    let _ = HAS_BEGUN.try_with(|begun| begun.set(false));
+    if let Some(around) = other_work() {
+        (around.in_child)();
+    }
 }
 
 /// The epoch of this process.
@@ -23,8 +72,8 @@ pub(crate) fn epoch() -> u32 {
 
 /// Has forks counted from now on.
 pub(super) fn watch() {
-    // SAFETY: `in_child` is a function of this library, which stays mapped (`-z nodelete`), and only touches atomics.
-    unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
+    // SAFETY: functions of this library, which stays mapped (`-z nodelete`); the one for the child only touches atomics.
+    unsafe { libc::pthread_atfork(Some(before), Some(in_parent), Some(in_child)) };
 }
 
 /// A lazily made value that a forked child does not share with its parent. Meant for statics.

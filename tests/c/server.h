@@ -191,7 +191,7 @@ static inline void server_start(server *s, const char *more) {
     s->port = ntohs(address.sin_port);
     snprintf(s->config, sizeof s->config,
              "{\"client\":\"acme\",\"organizationId\":\"ORG@AdobeOrg\",\"serverDomain\":\"127.0.0.1:%d\","
-             "\"pinServerDomain\":true,\"secure\":false,\"telemetryEnabled\":false%s}",
+             "\"pinServerDomain\":true,\"secure\":false,\"telemetryEnabled\":false,\"connectTimeout\":10000%s}",
              s->port, more);
     s->thread = start_thread(server_run, s);
 }

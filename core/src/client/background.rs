@@ -62,11 +62,10 @@ fn measure_downloads(inner: &Arc<Inner>, artifact: &Provider) {
     if !inner.telemetry.is_enabled() {
         return;
     }
-    let client = Arc::downgrade(inner);
+    let (telemetry, clock) = (inner.telemetry.clone(), inner.environment.clock.clone());
     artifact.on_download(Arc::new(move |download| {
-        let Some(inner) = client.upgrade() else { return };
-        let now_ms = inner.environment.clock.now_ms();
-        inner.telemetry.push(artifact_entry(now_ms, download.execution, download.parsing, Some(&download.timing)));
+        let now_ms = clock.now_ms();
+        telemetry.push(artifact_entry(now_ms, download.execution, download.parsing, Some(&download.timing)));
     }));
 }
 
@@ -119,8 +118,9 @@ fn start_notifier(inner: &Arc<Inner>) {
             sent
         })
     });
-    let client = Arc::downgrade(inner);
-    let pending: PendingTelemetry = Arc::new(move || client.upgrade().map_or(0, |inner| inner.telemetry.len()));
+    // Not the client: its last owner would end the notifier here, under the notifier's own lock.
+    let telemetry = inner.telemetry.clone();
+    let pending: PendingTelemetry = Arc::new(move || telemetry.len());
     let notifier = Notifier::new(Settings::default(), &inner.environment, inner.events.clone(), send_letter, pending);
     notifier.start();
     if inner.notifier.set(notifier).is_err() {

@@ -41,7 +41,7 @@ struct Inner {
     life: Life,
     limits: Limits,
     stats: Stats,
-    telemetry: Telemetry,
+    telemetry: Arc<Telemetry>,
     events: Events,
     /// `None`: offline.
     transport: Option<Transport>,
@@ -144,7 +144,7 @@ impl Client {
             life: Life::new(events.clone()),
             limits: Limits::new(config.max_in_flight, config.max_queued),
             stats: Stats::new(),
-            telemetry: Telemetry::new(config.telemetry_enabled),
+            telemetry: Arc::new(Telemetry::new(config.telemetry_enabled)),
             sticky_hint: ArcSwapOption::empty(),
             measured: ArcSwapOption::empty(),
             notifier: OnceLock::new(),
@@ -276,17 +276,32 @@ impl Client {
         self.0.limits.idle().await;
     }
 
-    /// Stops all background work at once; state becomes `Closed`. Calls in flight end with `Closed`. Idempotent.
+    /// Stops all background work at once and closes connections; state becomes `Closed`. Calls in flight end with `Closed`.
+    /// Idempotent. Dropping the last clone does the same.
     pub fn shut(&self) {
-        let inner = &self.0;
         self.begin_close();
-        if let Some(notifier) = inner.notifier.get() {
+        self.0.shut();
+    }
+}
+
+impl Inner {
+    fn shut(&self) {
+        if let Some(notifier) = self.notifier.get() {
             notifier.shut();
         }
-        if let Some(artifact) = &inner.artifact {
+        if let Some(artifact) = &self.artifact {
             artifact.stop();
         }
-        inner.life.close();
+        if let Some(transport) = &self.transport {
+            transport.close_idle();
+        }
+        self.life.close();
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.shut();
     }
 }
 

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio::sync::oneshot;
 
+use super::look_ups::LOOK_UPS;
 use super::{address, probe};
 
 const THREADS: usize = 4;
@@ -162,7 +163,10 @@ impl Shared {
     fn work(&self) {
         loop {
             let Some(host) = self.next() else { return };
-            let answer = match (self.look_up)(&host) {
+            let under_way = LOOK_UPS.begin();
+            let looked_up = (self.look_up)(&host);
+            drop(under_way);
+            let answer = match looked_up {
                 Ok(addresses) if addresses.is_empty() => {
                     Err(LookUpFailed { reason: "the name has no addresses".into() })
                 }

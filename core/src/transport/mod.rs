@@ -6,6 +6,7 @@ mod body;
 mod dns;
 mod failure;
 mod health;
+pub mod look_ups;
 mod pool;
 mod probe;
 mod redirect;
@@ -165,6 +166,11 @@ impl Transport {
     /// Any status but 2xx and 304 is an error of kind `Http` that carries the status and a body excerpt.
     pub async fn send(&self, request: Request) -> Result<Response> {
         self.0.send(request).await
+    }
+
+    /// Closes connections that nothing uses; those in use close when their request ends. A later request opens a new one.
+    pub fn close_idle(&self) {
+        self.0.close_idle();
     }
 
     /// Counters since the beginning.

@@ -133,6 +133,12 @@ impl Pool {
         }
     }
 
+    /// Forgets the clients: their connections close when no request uses them.
+    pub(super) fn clear(&self) {
+        let forgotten = std::mem::take(&mut *lock(&self.clients));
+        drop(forgotten); // outside the lock
+    }
+
     fn build(&self, tls: bool, public_only: bool) -> Result<reqwest::Client> {
         let tls = if tls { self.tls.config()? } else { self.tls.without_roots()? };
         let lookup = Lookup {

@@ -144,6 +144,10 @@ impl Inner {
         }
     }
 
+    pub(super) fn close_idle(&self) {
+        self.pool.clear();
+    }
+
     /// The attempts at one URL.
     async fn attempts(
         &self,
