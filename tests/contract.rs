@@ -78,7 +78,7 @@ fn fork() {
 
 #[test]
 fn fork_while_names_are_looked_up() {
-    Run { arguments: &["200"], seconds: 120, ..Run::new("fork_dns.c") }.go();
+    Run { arguments: &["200"], seconds: 120, ..Run::new("c/fork_dns.c") }.go();
 }
 
 #[test]

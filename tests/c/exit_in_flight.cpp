@@ -35,7 +35,12 @@ struct Host {
     ~Host() {
         if (client == 0) return;
         long started = now_ms();
-        if (close) OK(target_client_close(client, 0, nullptr));
+        // On a machine that is overloaded the callbacks may have had no turn when the bound of close() is over.
+        if (close) {
+            target_status status = target_client_close(client, 0, nullptr);
+            if (status == TARGET_E_CALLBACK_STUCK) CHECK(now_ms() - started >= 200);
+            else CHECK_STATUS(status, TARGET_OK);
+        }
         OK(target_client_destroy(client));
         CHECK(now_ms() - started <= 200 + slack_ms());
         int32_t state;
