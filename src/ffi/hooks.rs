@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex};
 use target_sdk_core::env::Event;
 
 use crate::runtime::dispatcher::Host;
-use crate::runtime::lock;
 use crate::runtime::log::MAX_WAITING;
 use crate::runtime::outstanding::{Outstanding, Stay};
 use crate::runtime::threads::Threads;
+use crate::runtime::{fork, lock};
 
 use super::callback::OnEvent;
 use super::handle::target_client;
@@ -89,8 +89,13 @@ impl Hooks {
                     if host == Host::Exiting {
                         std::mem::forget(on_event);
                     } else {
+                        let epoch = fork::epoch();
                         if !hooks.silenced.load(Ordering::Acquire) {
                             on_event.call(hooks.client.load(Ordering::Acquire), &Text::new(json));
+                        }
+                        if fork::epoch() != epoch {
+                            // A child, forked in the callback: the parent releases.
+                            return std::mem::forget((on_event, stay));
                         }
                         drop(on_event); // the last one releases
                     }
