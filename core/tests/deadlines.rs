@@ -128,6 +128,6 @@ async fn any_deadline_is_one() {
     let began = Instant::now();
     let gone_by = Request { deadline: began, ..post("http://192.0.2.1/") };
     let error = transport.send(gone_by).await.map(|_| ()).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Timeout);
+    assert_eq!((error.kind(), error.phase(), error.attempts()), (ErrorKind::Timeout, Some(Phase::Queue), Some(0)));
     assert!(began.elapsed() < Duration::from_secs(5));
 }

@@ -171,8 +171,8 @@ pub(super) fn sending(error: &reqwest::Error, facts: Facts<'_>) -> Failure {
     };
     // `canceled`: hyper found the connection closed before it sent anything.
     let retry = match (broken, progress.connected) {
-        _ if causes.canceled => Retry::Unsent,
-        _ if causes.unprocessed => Retry::Safe,
+        (_, false) if causes.canceled => Retry::Unsent,
+        _ if causes.canceled || causes.unprocessed => Retry::Safe,
         (true, false) => Retry::Stale,
         _ if facts.idempotent => Retry::Safe,
         _ => Retry::No,

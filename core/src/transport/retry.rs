@@ -16,7 +16,7 @@ pub(super) enum Retry {
     Safe,
     /// A pooled connection had been closed by the server. Repeated once, at once, over a new one.
     Stale,
-    /// A connection was found closed before anything was sent over it.
+    /// A pooled connection was found closed before anything was sent over it.
     Unsent,
     /// The server said to come back, perhaps when.
     Asked(Option<Duration>),
