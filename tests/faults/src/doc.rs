@@ -18,7 +18,7 @@ pub fn text() -> String {
         );
         for row in rows.iter().filter(|row| row.group == group) {
             let calls = calls(row);
-            let artifact = row.artifact.as_ref().map_or(String::new(), |expect| artifact(expect));
+            let artifact = row.artifact.as_ref().map_or(String::new(), artifact);
             let _ = writeln!(out, "| {} | {calls} | {artifact} | {} |", row.what, row.name);
         }
     }
