@@ -31,6 +31,8 @@ pub struct Ledger {
     pub stutter: AtomicU64,
     /// How long the library's threads had waited for a processor until ten seconds ago, in ms.
     pub waited: AtomicU64,
+    /// The most that the machine kept threads from doing in ten seconds, in ms: what lateness has to be read with.
+    pub worst_machine: AtomicU64,
     pub stop: AtomicBool,
     pub pause: AtomicBool,
 }

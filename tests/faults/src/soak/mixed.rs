@@ -182,6 +182,7 @@ fn judge(world: &World, report: &mut Report, resident: &Samples, allocated: &Sam
         ("violations", &ledger.violations),
         ("late", &ledger.late),
         ("worst_overdue_ms", &ledger.worst_ms),
+        ("worst_machine_ms", &ledger.worst_machine),
         ("clients", &world.churns),
         ("worst_close_overrun_ms", &world.worst_close_ms),
         ("forks", &world.forks),
@@ -409,6 +410,12 @@ fn retire(world: &World, slot: &RwLock<Option<Client>>, drain_ms: u32) {
     world.worst_close_ms.fetch_max(overrun, SeqCst);
     let stutter = world.ledger.machine_ms();
     // Cutting off takes threads that wake up in time: where they do not, close says so instead of waiting.
+    if overrun > 200 + SLACK_MS {
+        eprintln!(
+            "close took {overrun} ms more than {drain_ms} ms (a sleeper {} ms, the machine {stutter} ms late)",
+            world.ledger.stutter.load(SeqCst)
+        );
+    }
     let gave_up = status == CALLBACK_STUCK && stutter > 50;
     if (status != OK && !gave_up) || overrun > 200 + SLACK_MS + stutter {
         world.slow_closes.fetch_add(1, SeqCst);
@@ -481,6 +488,7 @@ fn stutter(ledger: &Ledger) {
             waited.push_back(process::waited_ms("target-"));
             if waited.len() > WINDOW / READ_EVERY {
                 ledger.waited.store(waited.pop_front().unwrap_or(0), SeqCst);
+                ledger.worst_machine.fetch_max(ledger.machine_ms(), SeqCst);
             }
         }
     }
