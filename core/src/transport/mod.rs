@@ -71,7 +71,7 @@ pub struct Request {
     pub private_addresses_allowed: bool,
 }
 
-/// An answer with a 2xx status, or 304.
+/// An answer with a 2xx status, or to a GET 304.
 pub struct Response {
     /// HTTP status.
     pub status: u16,
@@ -163,7 +163,7 @@ impl Transport {
 
     /// Sends a request: retries what is safe to retry, inside the deadline. Dropping the future ends the I/O.
     ///
-    /// Any status but 2xx and 304 is an error of kind `Http` that carries the status and a body excerpt.
+    /// Any status but 2xx, and 304 to a GET, is an error of kind `Http` that carries the status and a body excerpt.
     pub async fn send(&self, request: Request) -> Result<Response> {
         self.0.send(request).await
     }

@@ -18,7 +18,7 @@ pub fn text() -> String {
         );
         for row in rows.iter().filter(|row| row.group == group) {
             let calls = calls(row);
-            let artifact = row.artifact.as_ref().map_or(String::new(), |expect| artifact(row, expect));
+            let artifact = row.artifact.as_ref().map_or(String::new(), artifact);
             let _ = writeln!(out, "| {} | {calls} | {artifact} | {} |", row.what, row.name);
         }
     }
@@ -38,6 +38,9 @@ fn call(expect: &Expect) -> String {
         return if expect.attempts == (1, 1) { "success".to_owned() } else { format!("success, {asked}") };
     }
     let mut out = format!("`{}`", short(expect.status));
+    if let Some(other) = expect.or {
+        let _ = write!(out, " or `{}`", short(other));
+    }
     if let Some(status) = expect.http {
         let _ = write!(out, " {status}");
     }
@@ -53,12 +56,15 @@ fn call(expect: &Expect) -> String {
     out
 }
 
-fn artifact(_row: &Row, expect: &Expect) -> String {
+fn artifact(expect: &Expect) -> String {
     let asked = times(expect.attempts);
     let mut out = match expect.status {
         OK => "taken".to_owned(),
         status => format!("`{}`", short(status)),
     };
+    if let Some(other) = expect.or {
+        let _ = write!(out, " or `{}`", short(other));
+    }
     if expect.attempts != (1, 1) {
         let _ = write!(out, ", {asked}");
     }

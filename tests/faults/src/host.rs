@@ -47,11 +47,14 @@ pub fn run() {
     abi::log_to(host.log);
     for line in std::io::stdin().lock().lines() {
         let command: Value = serde_json::from_str(&line.expect("standard input")).expect("a command");
+        let waited = process::waited_ms("");
         let mut answer = match command["op"].as_str().expect("op") {
             "finish" => host.finish(descriptors, threads),
             op => host.obey(op, &command),
         };
         host.drain(0);
+        // What the machine kept this process from doing meanwhile.
+        answer["machine"] = json!(process::waited_ms("").saturating_sub(waited));
         answer["log"] = json!(std::mem::take(&mut host.records));
         println!("{answer}");
         std::io::stdout().flush().expect("standard output");

@@ -28,6 +28,18 @@ pub fn thread_names() -> Vec<String> {
         .collect()
 }
 
+/// How long threads whose names begin like that have waited for a processor since they began, in ms.
+pub fn waited_ms(prefix: &str) -> u64 {
+    let Ok(all) = std::fs::read_dir("/proc/self/task") else { return 0 };
+    let waited = |dir: std::path::PathBuf| {
+        let name = std::fs::read_to_string(dir.join("comm")).ok()?;
+        let times = std::fs::read_to_string(dir.join("schedstat")).ok()?;
+        let nanoseconds: u64 = times.split_whitespace().nth(1)?.parse().ok()?;
+        name.starts_with(prefix).then_some(nanoseconds / 1_000_000)
+    };
+    all.flatten().filter_map(|entry| waited(entry.path())).sum()
+}
+
 /// Resident memory without the pages that the allocator keeps for later, in bytes.
 pub fn resident() -> u64 {
     // SAFETY: gives free pages back, nothing else.

@@ -8,8 +8,6 @@ use std::time::{Duration, Instant};
 
 /// How late an end may be, on a machine that does not stutter.
 const LATE: Duration = Duration::from_secs(1);
-/// Threads that have to wake up one after the other until an end is noted here.
-const WAKE_UPS: u32 = 4;
 const SHARDS: usize = 16;
 
 #[derive(Default)]
@@ -31,6 +29,10 @@ pub struct Ledger {
     pub held: AtomicU64,
     /// Longest time that a thread that only sleeps has been kept waiting lately, in ms.
     pub stutter: AtomicU64,
+    /// How long the library's threads had waited for a processor until ten seconds ago, in ms.
+    pub waited: AtomicU64,
+    /// The most that the machine kept threads from doing in ten seconds, in ms: what lateness has to be read with.
+    pub worst_machine: AtomicU64,
     pub stop: AtomicBool,
     pub pause: AtomicBool,
 }
@@ -82,18 +84,23 @@ impl Ledger {
         }
         let over = Instant::now().saturating_duration_since(due);
         self.worst_ms.fetch_max(over.as_millis() as u64, SeqCst);
-        if over > self.limit() {
+        if over > LATE && over > self.limit() {
             self.late.fetch_add(1, SeqCst);
             eprintln!(
-                "a {style} call ended {over:?} late (stutter {} ms, at rest: {}, succeeded: {succeeded})",
-                self.stutter.load(SeqCst),
+                "a {style} call ended {over:?} late (the machine {} ms, at rest: {}, succeeded: {succeeded})",
+                self.machine_ms(),
                 self.pause.load(SeqCst)
             );
         }
     }
 
+    /// What the machine has kept threads from doing lately, in ms.
+    pub fn machine_ms(&self) -> u64 {
+        self.stutter.load(SeqCst) + crate::process::waited_ms("target-").saturating_sub(self.waited.load(SeqCst))
+    }
+
     fn limit(&self) -> Duration {
-        LATE + Duration::from_millis(self.stutter.load(SeqCst)) * WAKE_UPS
+        LATE + Duration::from_millis(self.machine_ms())
     }
 
     /// The same for a synchronous call.
@@ -110,9 +117,11 @@ impl Ledger {
     /// Calls that should have ended long ago.
     pub fn stuck(&self) -> u64 {
         let now = Instant::now();
-        let limit = self.limit();
-        let stuck = |open: &HashMap<u64, Instant>| open.values().filter(|due| now > **due + limit).count();
-        self.open.iter().map(|shard| stuck(&shard.lock().expect("no panics")) as u64).sum()
+        let over = |limit: Duration| {
+            let stuck = |open: &HashMap<u64, Instant>| open.values().filter(|due| now > **due + limit).count();
+            self.open.iter().map(|shard| stuck(&shard.lock().expect("no panics")) as u64).sum()
+        };
+        if over(LATE) == 0 { 0 } else { over(self.limit()) }
     }
 
     pub fn hold(&'static self, deadline: Duration) -> *mut Held {

@@ -1,8 +1,14 @@
 //! Whether something grows: a straight line through samples, and how sure it is.
 
 /// Bytes after so many operations.
-#[derive(Default)]
 pub struct Samples(Vec<(f64, f64)>);
+
+impl Default for Samples {
+    /// With room for more than there will be: samples must not measure themselves.
+    fn default() -> Samples {
+        Samples(Vec::with_capacity(1 << 14))
+    }
+}
 
 /// Less is not distinguished from none: memory comes in pages, and goes back in runs of them.
 const FEW_PAGES: u64 = 256 << 10;

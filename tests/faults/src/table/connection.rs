@@ -140,7 +140,7 @@ fn slow() -> Vec<Row> {
                 drop(tcp);
                 Ok(())
             })
-            .times_out(600, "wait", 1),
+            .times_out(2000, "wait", 1),
         Row {
             big: true,
             ..row(
@@ -153,21 +153,21 @@ fn slow() -> Vec<Row> {
                 drop(tcp);
                 Ok(())
             })
-            .times_out(600, "wait", 1)
+            .times_out(2000, "wait", 1)
         },
         stalls("no-answer", "Reads the request and never answers")
             .on_request(|x| {
                 x.hold()?;
                 Ok(Then::Close)
             })
-            .times_out(600, "wait", 1),
+            .times_out(2000, "wait", 1),
         stalls("head-then-stall", "Sends the head of the answer, then nothing")
             .on_request(|x| {
                 x.send("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n")?;
                 x.hold()?;
                 Ok(Then::Close)
             })
-            .times_out(800, "read", 1),
+            .times_out(2500, "read", 1),
         stalls("half-body-then-stall", "Sends half of the body, then nothing")
             .on_request(|x| {
                 let body = x.body();
@@ -176,14 +176,14 @@ fn slow() -> Vec<Row> {
                 x.hold()?;
                 Ok(Then::Close)
             })
-            .times_out(800, "read", 1),
+            .times_out(2500, "read", 1),
         stalls("error-page-then-stall", "Answers 400 with half an error page, then nothing")
             .on_request(|x| {
                 x.send("HTTP/1.1 400 Bad Request\r\ncontent-length: 100\r\n\r\n{\"status\":400,")?;
                 x.hold()?;
                 Ok(Then::Close)
             })
-            .times_out(800, "read", 1),
+            .times_out(2500, "read", 1),
         stalls("drip-head", "Sends the head at one byte every 100 ms")
             .on_request(|x| {
                 for byte in
@@ -194,7 +194,7 @@ fn slow() -> Vec<Row> {
                 }
                 Ok(Then::Close)
             })
-            .times_out(800, "wait", 1),
+            .times_out(2500, "wait", 1),
         stalls("drip-body", "Sends the body at one byte every 100 ms")
             .on_request(|x| {
                 let body = [x.body(), b" ".repeat(10_000)].concat();
@@ -205,15 +205,15 @@ fn slow() -> Vec<Row> {
                 }
                 Ok(Then::Close)
             })
-            .times_out(1200, "read", 1),
+            .times_out(3000, "read", 1),
         row(group, "late-answer", "Answers correctly 400 ms after the deadline: nobody gets to see it")
             .on_request(|x| {
-                pause(1000);
+                pause(2400);
                 let body = x.body();
                 x.answer("200 OK", "", &body)?;
                 Ok(Then::Serve)
             })
-            .times_out(600, "wait", 1),
+            .times_out(2000, "wait", 1),
         row(group, "patient-answer", "Answers after a second, well before the deadline")
             .on_request(|x| {
                 pause(1000);

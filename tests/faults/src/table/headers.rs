@@ -75,7 +75,7 @@ pub(super) fn rows() -> Vec<Row> {
                     std::thread::sleep(std::time::Duration::from_millis(5));
                 }
             })
-            .times_out(800, "wait", 1)
+            .times_out(2500, "wait", 1)
             .artifact(NOT_READY, 1),
         row(group, "switching-protocols", "Answers 101 Switching Protocols")
             .on_request(|x| {

@@ -28,6 +28,10 @@ fn going_away() -> Vec<Row> {
             .on_preface(|_, h2| {
                 h2.frame(SETTINGS, 0, 0, b"")?;
                 h2.goaway(0, NO_ERROR)?;
+                h2.conn.stream.close_notify();
+                h2.conn.tcp.shutdown(std::net::Shutdown::Write)?;
+                // Closing with something unread would reset, and the client might not get to see the GOAWAY.
+                h2.conn.hold()?;
                 Err(std::io::Error::other("closed"))
             })
             .calls(NETWORK, 2)
@@ -168,14 +172,14 @@ fn streams() -> Vec<Row> {
             .artifact(NOT_READY, 4),
         row(GROUP, "h2-no-answer", "Reads the request and never answers")
             .on_stream(|_, _, _, _| Ok(Then::Serve))
-            .times_out(600, "wait", 1)
+            .times_out(2000, "wait", 1)
             .artifact(NOT_READY, 1),
         row(GROUP, "h2-head-then-stall", "Sends the head of the answer, then nothing")
             .on_stream(|_, h2, stream, _| {
                 h2.frame(HEADERS, END_HEADERS, stream, &h2::head(200, &JSON))?;
                 Ok(Then::Serve)
             })
-            .times_out(800, "read", 1)
+            .times_out(2500, "read", 1)
             .artifact(NOT_READY, 1),
         row(GROUP, "h2-window-ignored", "Sends far more than the window allows")
             .on_stream(|_, h2, stream, _| {
@@ -199,7 +203,7 @@ fn connections() -> Vec<Row> {
             net: Net::H2,
             afterwards: Some(|h2| h2.frame(SETTINGS, 0, 0, &setting(3, 0))),
             ..row(GROUP, "h2-no-streams", "Allows no more streams on a kept connection (MAX_CONCURRENT_STREAMS 0)")
-                .times_out(1500, "wait", 1)
+                .times_out(3000, "wait", 1)
                 .unseen()
         },
         row(GROUP, "h2-one-stream", "Allows one stream at a time")
@@ -210,7 +214,7 @@ fn connections() -> Vec<Row> {
             net: Net::H2,
             afterwards: Some(|h2| h2.frame(SETTINGS, 0, 0, &setting(4, 0))),
             ..row(GROUP, "h2-no-window", "Allows no request body on a kept connection (window of 0)")
-                .times_out(1500, "wait", 1)
+                .times_out(3000, "wait", 1)
                 .unseen()
         },
         row(GROUP, "h2-window-zero-update", "Widens the window by 0, which is an error")
@@ -255,7 +259,7 @@ fn connections() -> Vec<Row> {
                     h2.conn.hold()?;
                     Ok(Then::Close)
                 })
-                .times_out(1500, "wait", 1)
+                .times_out(3000, "wait", 1)
                 .artifact(NOT_READY, 1)
         },
         Row {

@@ -48,7 +48,7 @@ fn names() -> Vec<Row> {
             .unseen(),
         name("look-up-stuck", "The look-up never returns, and the deadline is first", STUCK)
             .config(json!({"connectTimeout": 60_000}))
-            .times_out(600, "dns", 1)
+            .times_out(2000, "dns", 1)
             .artifact(NOT_READY, 1)
             .unseen(),
         name("look-up-stuck-connect-timeout", "The look-up never returns, and `connectTimeout` passes", STUCK)
@@ -100,7 +100,7 @@ fn machine() -> Vec<Row> {
                 x.hold()?;
                 Ok(Then::Close)
             })
-            .times_out(800, "wait", 1)
+            .times_out(2500, "wait", 1)
     };
     vec![
         clock("clock-forward", "The wall clock jumps a day ahead, and the server does not answer", 86_400),

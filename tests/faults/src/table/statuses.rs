@@ -47,9 +47,9 @@ pub(super) fn rows() -> Vec<Row> {
     rows.push(
         answers(
             "retry-after-date".to_owned(),
-            "Answers 429 with a `Retry-After` two seconds after its own `Date`".to_owned(),
+            "Answers 429 with a `Retry-After` a second after its own `Date`".to_owned(),
             429,
-            "date: Sun, 06 Nov 1994 08:49:37 GMT\r\nretry-after: Sun, 06 Nov 1994 08:49:39 GMT\r\n",
+            "date: Sun, 06 Nov 1994 08:49:37 GMT\r\nretry-after: Sun, 06 Nov 1994 08:49:38 GMT\r\n",
         )
         .calls(HTTP, 2)
         .http(429)

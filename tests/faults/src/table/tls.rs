@@ -204,7 +204,7 @@ fn handshakes() -> Vec<Row> {
             |_, tcp| until_closed(tcp),
         )
         .config(json!({"connectTimeout": 60_000}))
-        .times_out(600, "tls", 1)
+        .times_out(2000, "tls", 1)
         .artifact(NOT_READY, 1),
         handshake(
             "handshake-drip",
