@@ -329,7 +329,7 @@ impl Drop for Ticket<'_> {
     }
 }
 
-fn checked_url(text: &str) -> Result<Url> {
+pub(super) fn checked_url(text: &str) -> Result<Url> {
     // No message repeats the URL: its query holds session ids.
     let wrong = |what: &'static str| Error::new(ErrorKind::InvalidOptions, what);
     if text.bytes().any(|byte| byte.is_ascii_control()) {
@@ -345,7 +345,7 @@ fn checked_url(text: &str) -> Result<Url> {
     Ok(url)
 }
 
-fn checked_headers(request: &Request) -> Result<HeaderMap> {
+pub(super) fn checked_headers(request: &Request) -> Result<HeaderMap> {
     let mut headers = HeaderMap::with_capacity(request.headers.len() + 2);
     headers.insert("accept-encoding", HeaderValue::from_static("gzip"));
     if request.body.is_some() {
@@ -374,7 +374,7 @@ fn build(request: &Request, url: &Url, body: Option<&Bytes>) -> Result<reqwest::
 }
 
 /// Where a redirect leads, if it may be followed: same host, never less secure.
-fn redirected(from: &Url, location: &str, count: u32) -> Result<Url, &'static str> {
+pub(super) fn redirected(from: &Url, location: &str, count: u32) -> Result<Url, &'static str> {
     if count > REDIRECTS {
         return Err("too many redirects");
     }
@@ -399,7 +399,7 @@ fn host_of(url: &Url) -> &str {
     &url[Position::BeforeHost..Position::AfterPort]
 }
 
-fn literal_address(url: &Url) -> Option<std::net::IpAddr> {
+pub(super) fn literal_address(url: &Url) -> Option<std::net::IpAddr> {
     // The parser has turned decimal, octal and hexadecimal forms into plain addresses.
     url.host_str()?.trim_matches(['[', ']']).parse().ok()
 }
