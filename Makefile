@@ -19,6 +19,12 @@ demo: ## build library, local edge and C examples, and run them over HTTP
 test: ## run all tests
 	@sh tools/test.sh
 
+fuzz: ## fuzz every target for FUZZ_SECONDS=60 (needs Rust nightly)
+	@sh tools/fuzz.sh
+
+sanitize: ## run under address and thread sanitizers and valgrind (needs Rust nightly)
+	@sh tools/sanitize.sh
+
 tools: ## install the system tools that the tests need
 	@sh tools/dependencies.sh $(TOOLS)
 
@@ -50,4 +56,4 @@ clean: ## remove what was built
 	$(CARGO) clean
 	$(MAKE) -s -C examples/c clean
 
-.PHONY: help build demo test tools install uninstall header fmt lint clean
+.PHONY: help build demo test fuzz sanitize tools install uninstall header fmt lint clean

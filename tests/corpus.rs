@@ -27,19 +27,21 @@ fn main() -> ExitCode {
         eprintln!("{}: {panic}", RUNNING.lock().map_or_else(|_| String::new(), |path| path.display().to_string()));
         std::process::abort();
     }));
-    let targets: [(&str, fn(&[u8])); 2] = [("handle_ops", handle_ops::run), ("utf8_len", utf8_len::run)];
-    for (name, run) in targets {
-        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(name);
-        let mut paths: Vec<_> = std::fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().path()).collect();
-        paths.sort();
-        assert!(!paths.is_empty(), "{} is empty", dir.display());
-        for path in paths {
-            let bytes = std::fs::read(&path).unwrap();
-            *RUNNING.lock().unwrap() = path;
-            run(&bytes);
-        }
-    }
+    replay("handle_ops", handle_ops::run);
+    replay("utf8_len", utf8_len::run);
     ExitCode::SUCCESS
+}
+
+fn replay(name: &str, run: fn(&[u8])) {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(name);
+    let mut paths: Vec<_> = std::fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    assert!(!paths.is_empty(), "{} is empty", dir.display());
+    for path in paths {
+        let bytes = std::fs::read(&path).unwrap();
+        *RUNNING.lock().unwrap() = path;
+        run(&bytes);
+    }
 }
 
 /// The input that is being run.

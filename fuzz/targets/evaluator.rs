@@ -79,7 +79,7 @@ pub(crate) fn run(data: &[u8]) {
             let mut bytes = Bytes(data);
             let rule = build(&mut bytes, 5, true);
             let fixed = json!({"a": {"b": "x"}, "list": [3, 1, "2", null], "objs": [{"v": 1}, {"v": "2"}, {}]});
-            (rule, if bytes.byte() % 2 == 0 { fixed } else { build(&mut bytes, 3, false) })
+            (rule, if bytes.byte().is_multiple_of(2) { fixed } else { build(&mut bytes, 3, false) })
         }
     };
     check(&rule, &data);

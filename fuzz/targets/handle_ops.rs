@@ -393,7 +393,7 @@ impl Model {
     fn end_request(&mut self, bytes: &mut Bytes<'_>) {
         let request = self.handle(bytes);
         let known = self.owed.iter_mut().find(|owed| owed.request == request && request != 0);
-        let status = if bytes.byte() % 2 == 0 {
+        let status = if bytes.byte().is_multiple_of(2) {
             target_request_cancel(request)
         } else {
             let done = known.as_ref().map(|owed| owed.watch.done.load(Ordering::Acquire));
@@ -560,7 +560,7 @@ impl Model {
     fn log(&mut self, bytes: &mut Bytes<'_>) {
         let level = i32::from(bytes.byte() % 8) - 1;
         let valid = (0..=5).contains(&level);
-        if bytes.byte() % 2 == 0 {
+        if bytes.byte().is_multiple_of(2) {
             let user_data = self.watch(0, 0);
             // SAFETY: a watch that lives long enough.
             let status = unsafe { target_set_log(Some(on_log), user_data, Some(release), level) };

@@ -142,7 +142,7 @@ fn config(text: *const c_char, len: usize, choice: u8) {
         let bytes = std::slice::from_raw_parts(text.cast::<u8>(), len);
         if !bytes.contains(&b'{') {
             let (mut client, mut error) = (7, 7);
-            let len = if choice % 2 == 0 { len } else { TARGET_NUL };
+            let len = if choice.is_multiple_of(2) { len } else { TARGET_NUL };
             let status = target_client_create(text, len, null(), &raw mut client, &raw mut error);
             assert!(client == 0 && status != TARGET_OK && status != TARGET_E_INTERNAL, "{status}");
             assert_eq!(target_result_free(error), TARGET_OK);
