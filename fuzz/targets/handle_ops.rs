@@ -95,7 +95,8 @@ struct Owed {
     watch: Box<Watch>,
     is_call: bool,
     is_released: bool,
-    abandoned: bool,
+    /// How often it had been called back when it was abandoned: so it stays.
+    abandoned: Option<u32>,
     /// Answers of the queue style arrive here.
     queue: u64,
     completions: u32,
@@ -169,7 +170,7 @@ impl Model {
             watch,
             is_call: false,
             is_released: false,
-            abandoned: false,
+            abandoned: None,
             queue: 0,
             completions: 0,
             request: 0,
@@ -383,7 +384,7 @@ impl Model {
                 let owed = &mut self.owed[completion.tag as usize];
                 assert_eq!((owed.request, owed.queue), (completion.request, queue));
                 owed.completions += 1;
-                assert!(owed.completions == 1 && !owed.abandoned);
+                assert!(owed.completions == 1 && owed.abandoned.is_none());
             }
             self.own(completion.result);
         }
@@ -399,10 +400,9 @@ impl Model {
             let done = known.as_ref().map(|owed| owed.watch.done.load(Ordering::Acquire));
             let status = target_request_abandon(request);
             if let (TARGET_OK, Some(owed)) = (status, known) {
-                // What was called back before stays called back.
-                owed.abandoned = true;
                 let now = owed.watch.done.load(Ordering::Acquire);
                 assert!(now <= 1 && done <= Some(now));
+                owed.abandoned = Some(now);
             }
             return assert!(matches!(status, TARGET_OK | TARGET_E_BAD_HANDLE), "{status}");
         };
@@ -585,7 +585,7 @@ impl Model {
 
     fn library(&mut self, bytes: &mut Bytes<'_>) {
         match bytes.below(4) {
-            0 => assert_eq!(target_shutdown(10_000), TARGET_OK),
+            0 => assert_eq!(target_shutdown(60_000), TARGET_OK),
             1 => {
                 let options = ["{}", r#"{"workerThreads":1}"#, r#"{"workerThreads":0}"#, "[]", "x"][bytes.below(5)];
                 let options = CString::new(options).expect("no NUL");
@@ -625,7 +625,7 @@ impl Model {
                 self.clients.insert(client); // the shutdown ends it
             }
         }
-        assert_eq!(target_shutdown(10_000), TARGET_OK);
+        assert_eq!(target_shutdown(60_000), TARGET_OK);
         for client in std::mem::take(&mut self.clients) {
             assert_eq!(target_client_destroy(client), TARGET_OK);
         }
@@ -648,10 +648,12 @@ impl Model {
             assert_eq!(released, u32::from(owed.is_released));
             if !owed.is_call {
                 assert_eq!(done, 0);
-            } else if !owed.abandoned && !self.stuck.contains(&owed.watch.client) {
+            } else if let Some(before) = owed.abandoned {
+                assert_eq!(done, before);
+            } else if !self.stuck.contains(&owed.watch.client) {
                 assert_eq!(done, 1);
             }
-            if owed.queue != 0 && !self.destroyed_queues.contains(&owed.queue) && !owed.abandoned {
+            if owed.queue != 0 && !self.destroyed_queues.contains(&owed.queue) && owed.abandoned.is_none() {
                 assert_eq!(owed.completions, 1);
             }
         }
