@@ -144,10 +144,6 @@ if wants address; then
   run "$built/queues" 5000
   run "$built/close" 40
   run "$built/sync"
-  run "$built/fork"
-  for how in plain close shutdown busy callback thread; do
-    run "$built/exit_in_flight" $how 3
-  done
   run "$built/exactly_once" 50 500
   run "$built/exactly_once" 16 1000 1 shutdown
   c_program tools/sanitize/cycles.c "$built/cycles" "$library" target_sdk
@@ -156,6 +152,13 @@ if wants address; then
   run "$built/init_storm" 20 2000
   build_rust_host
   run "$rust_host"
+  # Children of a fork leave alone what they inherit, and a process that exits with calls in flight does not clean up: what
+  # they leave is no leak.
+  ASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=0
+  run "$built/fork"
+  for how in plain close shutdown busy callback thread; do
+    run "$built/exit_in_flight" $how 3
+  done
   done_with "address, leaks"
   unset ASAN_OPTIONS
 fi

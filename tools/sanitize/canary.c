@@ -34,9 +34,10 @@ static int use_after_free(void) {
 }
 
 static int leak(void) {
-    char *volatile lost = malloc(100);
-    if (lost != NULL) lost[0] = 1;
-    lost = NULL;
+    for (int i = 0; i < 100; i++) { /* several, as in canary.rs */
+        char *volatile lost = malloc(100);
+        if (lost != NULL) lost[0] = 1;
+    }
     return 0;
 }
 
