@@ -231,7 +231,7 @@ impl Model {
             tag: u64::MAX,
         };
         let (mut client, mut error) = (7, 7);
-        let hooks = if style % 4 == 0 { null() } else { &raw const hooks };
+        let hooks = if style.is_multiple_of(4) { null() } else { &raw const hooks };
         // SAFETY: all of these live longer than the call.
         let status = unsafe {
             target_client_create(config.as_ptr().cast(), config.len(), hooks, &raw mut client, &raw mut error)
