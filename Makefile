@@ -22,6 +22,12 @@ test: ## run all tests
 models: ## check the concurrent core in every order of steps (part of make test)
 	@sh tools/models.sh
 
+fuzz: ## fuzz every target for FUZZ_SECONDS=60 (needs Rust nightly)
+	@sh tools/fuzz.sh
+
+sanitize: ## run under address and thread sanitizers and valgrind (needs Rust nightly)
+	@sh tools/sanitize.sh
+
 tools: ## install the system tools that the tests need
 	@sh tools/dependencies.sh $(TOOLS)
 
@@ -59,4 +65,4 @@ clean: ## remove what was built
 	$(CARGO) clean
 	$(MAKE) -s -C examples/c clean
 
-.PHONY: help build demo test models tools install uninstall header fmt lint wheel soak clean
+.PHONY: help build demo test models fuzz sanitize tools install uninstall header fmt lint wheel soak clean

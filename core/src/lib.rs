@@ -25,3 +25,10 @@ mod excerpt;
 mod number;
 mod opaque;
 mod suggest;
+
+// Fuzz targets are tests, too; they name this crate as others do.
+#[cfg(test)]
+extern crate self as target_sdk_core;
+#[cfg(any(fuzzing, test))]
+#[doc(hidden)]
+pub mod fuzzing;

@@ -4,6 +4,8 @@
 
 mod binary;
 mod file;
+#[cfg(any(fuzzing, test))]
+pub mod fuzzing;
 mod geo;
 mod load;
 mod location;

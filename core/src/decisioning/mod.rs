@@ -8,6 +8,8 @@ mod artifact;
 mod coerce;
 mod context;
 mod date;
+#[cfg(any(fuzzing, test))]
+pub mod fuzzing;
 mod geo;
 mod identity;
 mod logic;

@@ -119,7 +119,7 @@ impl Place<'_> {
     /// Reads the value of one member.
     fn member<'de, A: MapAccess<'de>>(&mut self, key: Key, map: &mut A) -> Result<(), A::Error> {
         match (self, key) {
-            (Place::Answer(found), Key::Id) => map.next_value_seed(Place::Id(&mut found.tnt_id)),
+            (Place::Answer(found), Key::Id) => map.next_value_seed(Place::Id(fresh(&mut found.tnt_id))),
             (Place::Answer(found), Key::EdgeHost) => map.next_value().map(|host| found.edge_host = host),
             (Place::Answer(found), Key::TelemetryServerToken) => {
                 map.next_value().map(|token| found.telemetry_server_token = token)
@@ -314,6 +314,7 @@ mod tests {
         assert_eq!(read(200, b"\xef\xbb\xbf{}".to_vec()).unwrap().response, "{}");
         let twice = r#"{"execute":{"pageLoad":{"trace":{"n":1}}},"execute":{"pageLoad":{"trace":{"n":2}}}}"#;
         assert_eq!(lists(&read(200, twice.as_bytes().to_vec()).unwrap())[1], r#"[{"n":2}]"#);
+        assert_eq!(read(200, br#"{"id":{"tntId":"a"},"id":{}}"#.to_vec()).unwrap().tnt_id, None);
     }
 
     #[test]

@@ -5,6 +5,8 @@ mod attempt;
 mod body;
 mod dns;
 mod failure;
+#[cfg(any(fuzzing, test))]
+pub mod fuzzing;
 mod health;
 pub mod look_ups;
 mod pool;

@@ -207,22 +207,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn http2_connections_that_may_be_dead_are_left_and_not_too_often() {
+    fn connections_that_may_be_dead_are_left_and_not_too_often() {
         let config = crate::config::Config::parse(r#"{"client":"c","organizationId":"o"}"#).unwrap();
         let pool = Pool::new(&config.transport).unwrap();
         let needs = Needs { https: true, public_only: false };
         let is_kept = || lock(&pool.clients)[pool.slot(needs)].is_some();
         pool.client(needs).unwrap();
-        pool.suspect(needs);
-        assert!(is_kept(), "over HTTP/1.1 the connection ends with its request");
-        pool.speaks_http2(needs);
-        pool.suspect(Needs { https: false, ..needs });
+        let began = Instant::now();
+        pool.answered(needs);
+        pool.doubt(needs, began);
+        assert!(is_kept(), "another request was answered meanwhile");
+        let began = Instant::now();
+        pool.doubt(Needs { https: false, ..needs }, began);
         assert!(is_kept(), "that was another one");
-        pool.suspect(needs);
+        pool.doubt(needs, began);
         assert!(!is_kept());
         pool.client(needs).unwrap();
-        pool.speaks_http2(needs);
-        pool.suspect(needs);
+        pool.doubt(needs, Instant::now());
         assert!(is_kept(), "not twice in two seconds");
     }
 

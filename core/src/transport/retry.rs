@@ -66,7 +66,8 @@ pub(super) fn http_date(text: &str) -> Option<i64> {
     }
     // Days since the epoch, counting years from March so that the leap day comes last.
     let (year, month) = if month <= 2 { (year - 1, month + 9) } else { (year, month - 3) };
-    let era_day = 365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 1;
+    let leap_days = year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
+    let era_day = 365 * year + leap_days + (153 * month + 2) / 5 + day - 1;
     Some((era_day - 719_468) * 86_400 + hour * 3600 + minute * 60 + second)
 }
 
@@ -122,6 +123,7 @@ mod tests {
         assert_eq!(http_date("Sun, 06 Nov 1994 08:49:37 GMT"), Some(784_111_777));
         assert_eq!(http_date("Thu, 29 Feb 2024 12:00:00 GMT"), Some(1_709_208_000));
         assert_eq!(http_date("Fri, 01 Mar 2024 00:00:00 GMT"), Some(1_709_251_200));
+        assert_eq!(http_date("Sat, 01 Jan 0000 00:00:00 GMT"), Some(-62_167_219_200));
     }
 
     /// A thousand clients that failed together do not come back together: their first waits are uniform in the range

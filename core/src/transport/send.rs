@@ -436,7 +436,7 @@ impl Drop for Ticket<'_> {
     }
 }
 
-fn checked_url(text: &str) -> Result<Url> {
+pub(super) fn checked_url(text: &str) -> Result<Url> {
     // No message repeats the URL: its query holds session ids.
     let wrong = |what: &'static str| Error::new(ErrorKind::InvalidOptions, what);
     if text.bytes().any(|byte| byte.is_ascii_control()) {
@@ -452,7 +452,7 @@ fn checked_url(text: &str) -> Result<Url> {
     Ok(url)
 }
 
-fn checked_headers(request: &Request) -> Result<HeaderMap> {
+pub(super) fn checked_headers(request: &Request) -> Result<HeaderMap> {
     let mut headers = HeaderMap::with_capacity(request.headers.len() + 2);
     headers.insert("accept-encoding", HeaderValue::from_static("gzip"));
     if request.body.is_some() {
@@ -485,7 +485,7 @@ fn host_of(url: &Url) -> &str {
     &url[Position::BeforeHost..Position::AfterPort]
 }
 
-fn literal_address(url: &Url) -> Option<std::net::IpAddr> {
+pub(super) fn literal_address(url: &Url) -> Option<std::net::IpAddr> {
     // The parser has turned decimal, octal and hexadecimal forms into plain addresses.
     url.host_str()?.trim_matches(['[', ']']).parse().ok()
 }

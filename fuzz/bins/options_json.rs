@@ -1,0 +1,9 @@
+#![no_main]
+
+#[path = "../targets/support.rs"]
+#[allow(dead_code)]
+mod support;
+#[path = "../targets/options_json.rs"]
+mod target;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| target::run(data));
