@@ -32,6 +32,9 @@ cargo test --quiet --package target-sdk --test conformance -- --nocapture
 step "examples over HTTP"
 sh tools/demo.sh
 
+step "C++"
+sh tests/cpp/run.sh
+
 step "documentation"
 sh tools/check-docs.sh
 
