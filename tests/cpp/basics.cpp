@@ -225,7 +225,7 @@ TEST(Futures, AreAnsweredWhenTheirClientGoes) {
   std::future<Result> future;
   {
     Client one = client();
-    one.drain(0ms);
+    one.drain(1500ms);
     future = one.get_offers_async(offers);
   }
   EXPECT_EQ(thrown([&] { future.get(); }), Status::cancelled);
