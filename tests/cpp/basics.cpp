@@ -74,6 +74,10 @@ TEST(Clients, EmptyOnesFail) {
   EXPECT_FALSE(request.cancel());
   request.abandon();
   request.detach();
+  const Queue no_queue;
+  EXPECT_EQ(thrown([&] { (void)client().get_offers(offers, no_queue, 1); }), Status::bad_handle);
+  EXPECT_EQ(thrown([&] { (void)Client::create(config(), no_queue, 1); }), Status::bad_handle);
+  EXPECT_EQ(thrown([&] { set_log_queue(Level::error, no_queue); }), Status::bad_handle);
 }
 
 TEST(Clients, TheirLife) {
