@@ -1,7 +1,7 @@
 # `make` shows what there is.
 CARGO ?= cargo
 PREFIX ?= /usr/local
-TOOLS := cc c++ make pkg-config cmake valgrind readelf locales
+TOOLS := cc c++ clang++ gtest make pkg-config cmake valgrind readelf locales
 CARGO_TARGET_DIR ?= $(CURDIR)/target
 export CARGO_TARGET_DIR DESTDIR
 
@@ -13,7 +13,7 @@ help: ## show this
 build: ## build the library (release profile) in target/release
 	$(CARGO) build --release --package target-sdk
 
-demo: ## build library, local edge and C examples, and run them over HTTP
+demo: ## build library, local edge and examples in C and C++, and run them over HTTP
 	@sh tools/demo.sh
 
 test: ## run all tests
@@ -38,6 +38,12 @@ install: ## install the library: make install PREFIX=/usr/local DESTDIR=
 
 uninstall: ## remove it: make uninstall PREFIX=/usr/local DESTDIR=
 	@sh packaging/uninstall.sh "$(PREFIX)"
+
+dist: ## make a tarball for glibc 2.28 and newer, and check it where it is unpacked
+	@sh tools/dist.sh
+
+deb: ## make Debian packages, and check them: installed, used, removed
+	@sh tools/deb.sh
 
 header: ## write include/target_sdk.h anew from the Rust sources
 	TARGET_SDK_WRITE_HEADER=1 $(CARGO) test --quiet --package target-sdk --test header
@@ -64,5 +70,6 @@ differential: ## compare thousands of decisions with Adobe's Node SDK
 clean: ## remove what was built
 	$(CARGO) clean
 	$(MAKE) -s -C examples/c clean
+	$(MAKE) -s -C examples/cpp clean
 
-.PHONY: help build demo test models fuzz sanitize tools install uninstall header fmt lint wheel soak clean
+.PHONY: help build demo test models fuzz sanitize tools install uninstall dist deb header fmt lint wheel soak clean

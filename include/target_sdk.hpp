@@ -920,6 +920,7 @@ public:
   /// Makes a client whose events go to a queue, with `tag`.
   static Status create(const std::nothrow_t &, std::string_view config, const Queue &queue, std::uint64_t tag, Client &out,
                        Result *error = nullptr) noexcept {
+    if (!queue) return Status::bad_handle;
     return create(config, nullptr, &queue, tag, out, error);
   }
 
@@ -1282,6 +1283,7 @@ private:
 
   Status enqueue(detail::Operation operation, std::string_view mboxes, std::string_view options, const Queue &queue, std::uint64_t tag,
                  target_request *out, milliseconds deadline) const noexcept {
+    if (!queue) return Status::bad_handle;
     target_call call{};
     call.queue = queue.handle();
     call.tag = tag;

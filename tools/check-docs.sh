@@ -33,7 +33,7 @@ expect "phase" "$phases" docs/errors.md '`@`'
 
 # Links between files of the repository, and to headings within one page.
 for page in *.md docs/*.md examples/*/README.md bindings/*/README.md; do
-  for link in $(grep -o '](\([^)]*\))' "$page" | sed 's/^](//; s/)$//'); do
+  for link in $(sed '/^```/,/^```/d' "$page" | grep -o '](\([^)]*\))' | sed 's/^](//; s/)$//'); do
     case $link in
       http*) continue ;;
       '#'*) heading=$(printf '%s' "${link#?}" | tr '-' ' ')

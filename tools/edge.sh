@@ -4,6 +4,7 @@
 edge_pid=
 
 start_edge() {
+  : > "$work/edge.out" # there before it is read
   "$edge" --port 0 "$@" > "$work/edge.out" 2> "$work/edge.err" &
   edge_pid=$!
   tries=0

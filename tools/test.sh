@@ -38,6 +38,9 @@ step "faults"
 step "examples over HTTP"
 sh tools/demo.sh
 
+step "C++"
+sh tests/cpp/run.sh
+
 step "Python"
 sh tools/test-python.sh
 

@@ -74,6 +74,10 @@ TEST(Clients, EmptyOnesFail) {
   EXPECT_FALSE(request.cancel());
   request.abandon();
   request.detach();
+  const Queue no_queue;
+  EXPECT_EQ(thrown([&] { (void)client().get_offers(offers, no_queue, 1); }), Status::bad_handle);
+  EXPECT_EQ(thrown([&] { (void)Client::create(config(), no_queue, 1); }), Status::bad_handle);
+  EXPECT_EQ(thrown([&] { set_log_queue(Level::error, no_queue); }), Status::bad_handle);
 }
 
 TEST(Clients, TheirLife) {
@@ -225,7 +229,7 @@ TEST(Futures, AreAnsweredWhenTheirClientGoes) {
   std::future<Result> future;
   {
     Client one = client();
-    one.drain(0ms);
+    one.drain(1500ms);
     future = one.get_offers_async(offers);
   }
   EXPECT_EQ(thrown([&] { future.get(); }), Status::cancelled);

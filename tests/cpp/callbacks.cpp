@@ -66,7 +66,7 @@ TEST(Callbacks, ARefusedCallDropsItsCallback) {
 }
 
 TEST(Requests, TheDestructorTakesTheCallbackBack) {
-  const Fault fault(R"({"delayMs":20})");
+  const Fault fault(R"({"name":"stall"})");
   const Client one = client();
   std::atomic<int> alive{0};
   for (int i = 0; i < 20; i++) {
@@ -81,7 +81,7 @@ TEST(Requests, TheDestructorTakesTheCallbackBack) {
   moved.abandon();
   EXPECT_FALSE(moved);
   Counter done;
-  other = one.get_offers(offers, [&](Result) { done.add(); });
+  other = one.get_offers("not JSON", [&](Result) { done.add(); }); // abandons what it had
   EXPECT_TRUE(done.reaches(1));
 }
 
@@ -136,7 +136,7 @@ TEST(Requests, CancelTells) {
 }
 
 TEST(Clients, MayGoInTheirOwnCallbacks) {
-  const Fault fault(R"({"delayMs":200})");
+  const Fault fault(R"({"name":"stall"})");
   auto one = std::make_unique<Client>(client(R"(,"decisioningMethod":"on-device")"));
   one->wait_ready(soon);
   Counter done;
@@ -182,7 +182,7 @@ TEST(Clients, TheDestructorIsBounded) {
   const auto begin = std::chrono::steady_clock::now();
   {
     Client one = client();
-    one.drain(50ms);
+    one.drain(1500ms);
     one.get_offers(offers, [&](Result result) {
          EXPECT_EQ(result.status(), Status::cancelled);
          done.add();

@@ -62,9 +62,9 @@ public:
   Fault &operator=(const Fault &) = delete;
 };
 
-/// `more` adds members and begins with a comma, or is empty.
+/// `more` adds members and begins with a comma, or is empty. Busy machines get time: what is to time out has a deadline of its own.
 inline std::string config(const std::string &more = "") {
-  return R"({"client":"acme","organizationId":"ORG@AdobeOrg","telemetryEnabled":false,"pinServerDomain":true,"secure":false,)"
+  return R"({"client":"acme","organizationId":"ORG@AdobeOrg","telemetryEnabled":false,"pinServerDomain":true,"secure":false,"timeout":60000,)"
          R"("serverDomain":")" + edge() + R"(","artifactLocation":"http://)" + edge() + R"(/acme/production/v1/rules.json")" + more + "}";
 }
 

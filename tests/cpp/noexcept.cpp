@@ -65,7 +65,7 @@ Detached ask(const target_sdk::Client &client) {
 
 int main(int argc, char **argv) {
   CHECK(argc == 2);
-  const std::string config = R"({"client":"acme","organizationId":"ORG@AdobeOrg","pinServerDomain":true,"secure":false,"serverDomain":)" +
+  const std::string config = R"({"client":"acme","organizationId":"ORG@AdobeOrg","pinServerDomain":true,"secure":false,"timeout":60000,"serverDomain":)" +
                              target_sdk::json_string(argv[1]) + "}";
   target_sdk::Client client;
   target_sdk::Result result;

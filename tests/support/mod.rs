@@ -122,6 +122,8 @@ impl Run<'_> {
         command
             .args(self.arguments)
             .current_dir(build_dir())
+            // Cargo names its own directories there, which would go before what the programs were linked with.
+            .env("LD_LIBRARY_PATH", build_dir())
             .env("TARGET_SDK_LIBRARY", build_dir().join("libtarget_sdk.so"))
             .envs(self.environment.iter().copied());
         if !self.under.is_empty() {

@@ -2,7 +2,7 @@
 """All benchmarks of the project, side by side in one run: tools/bench/run.py [--only ROW,...] [--rounds N]
 
 Builds the library, installs Adobe's Node and Python SDKs under target/bench, measures, prints one table and writes
-target/bench/results.json. Needs cargo, a C compiler, node with npm, python3 with venv, nginx and (for one row) valgrind.
+target/bench/results.json. Needs cargo, compilers for C and C++, node with npm, python3 with venv, nginx and (for two rows) valgrind.
 Ends with status 1 if a figure misses its target and --strict is given.
 """
 
@@ -99,6 +99,11 @@ def build():
              f"-I{ROOT / 'include'}", str(ROOT / "benches" / f"{program}.c"), "-o", str(SCRATCH / program),
              f"-L{LIBRARY}", "-ltarget_sdk", "-lpthread", f"-Wl,-rpath,{LIBRARY}"],
             check=True)
+    subprocess.run(
+        [os.environ.get("CXX", "c++"), "-O2", "-std=c++17", "-Wall", "-Wextra", "-Wpedantic", "-Werror", f"-I{ROOT / 'include'}",
+         str(ROOT / "benches" / "on_device.cpp"), "-o", str(SCRATCH / "on_device_cpp"),
+         f"-L{LIBRARY}", "-ltarget_sdk", "-lpthread", f"-Wl,-rpath,{LIBRARY}"],
+        check=True)
     return found
 
 
@@ -171,17 +176,36 @@ def threads(table, rounds):
               note=f"{statistics.median(processor):.2f} by processor time")
 
 
-def instructions(config, options):
-    """Instructions of one decision: the difference between runs that differ only in how many they make."""
+def instructions(command):
+    """Instructions of one decision: the difference between runs that differ only in how many they make.
+
+    `command` gives the command line for a number of decisions.
+    """
     counts = []
     for decisions in (1_000, 2_000):
         done = subprocess.run(
-            ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null",
-             str(SCRATCH / "on_device"), str(config), str(options), str(decisions), "1", "1"],
+            ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"] + [str(part) for part in command(decisions)],
             capture_output=True, text=True, timeout=600, check=True)
         line = next(line for line in done.stderr.splitlines() if "Collected :" in line)
         counts.append(int(line.split(":")[1].split()[0]))
-    return (counts[1] - counts[0]) / (1_000 * 1.1)  # a tenth more to warm up
+    return (counts[1] - counts[0]) / 1_000
+
+
+def decision_instructions(config, options):
+    """Instructions of one decision through the C interface."""
+    command = lambda decisions: [SCRATCH / "on_device", config, options, decisions, 1, 1]
+    return instructions(command) / 1.1  # it makes a tenth more to warm up
+
+
+def cpp(table):
+    """What the C++ header adds to the C interface: the same decisions in the same program, through the one and the other."""
+    options = write("options-url.json", {"request": artifact.REQUEST, "sessionId": "bench"})
+    config = write("on-device.json", dict(ON_DEVICE, artifactPayload=artifact.artifact(0)))
+    program = SCRATCH / "on_device_cpp"
+    through_cpp = instructions(lambda decisions: [program, config, options, decisions])
+    through_c = instructions(lambda decisions: [program, config, options, decisions, "c"])
+    table.add("on-device decision, C++ over C, instructions", through_cpp / through_c, "x", 1.05,
+              note=f"{through_cpp:,.0f} and {through_c:,.0f}")
 
 
 def activities(table, rounds):
@@ -193,7 +217,7 @@ def activities(table, rounds):
         times = [decide(config, options)["processorUs"] for config in (few, many)]
         ratios.append(times[1] / times[0])
     table.add("cost of a decision, 10,000 activities elsewhere over 10", statistics.median(ratios), "x", 1.1, note="processor time")
-    counts = [instructions(config, options) for config in (few, many)]
+    counts = [decision_instructions(config, options) for config in (few, many)]
     table.add("  the same in instructions", counts[1] / counts[0], "x", 1.1, note=f"{counts[0]:,.0f} and {counts[1]:,.0f}")
 
 
@@ -243,7 +267,7 @@ def size_and_idle(table, server):
 
 
 def main():
-    rows = ["peers", "telemetry", "threads", "activities", "compile", "delivery", "idle", "python"]
+    rows = ["peers", "cpp", "telemetry", "threads", "activities", "compile", "delivery", "idle", "python"]
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", default=",".join(rows), help="some of " + ",".join(rows))
     parser.add_argument("--rounds", type=int, default=3)
@@ -258,6 +282,8 @@ def main():
         server = f"127.0.0.1:{nginx.port}"
         if "peers" in only:
             beside_peers(table, arguments.rounds)
+        if "cpp" in only:
+            cpp(table)
         if "telemetry" in only:
             telemetry(table, arguments.rounds, server)
         if "threads" in only:
