@@ -62,8 +62,7 @@ class TargetClient:
         if status:
             _native.finish(library, status, error)
         self._handle = int(out[0])
-        self._end = weakref.finalize(self, _destroy, library, self._handle, os.getpid())
-        self._end.atexit = False
+        _native.at_end_of(self, _destroy, library, self._handle)
         _clients.add(self)
 
     @classmethod
@@ -352,9 +351,8 @@ def _report(library: Any, read: Callable[[Any], int]) -> Dict[str, int]:
     return report
 
 
-def _destroy(library: Any, handle: int, process: int) -> None:
-    if os.getpid() == process:  # a forked child leaves the parent's alone
-        library.target_client_destroy(handle)
+def _destroy(library: Any, handle: int) -> None:
+    library.target_client_destroy(handle)
 
 
 _clients: weakref.WeakSet[TargetClient] = weakref.WeakSet()

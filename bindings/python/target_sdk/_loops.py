@@ -31,8 +31,7 @@ class Courier:
         _native.check(library.target_queue_create(out))
         queue = int(out[0])
         # The loop keeps this object alive, by the reader, and not the other way round.
-        self.end = weakref.finalize(self, _destroy_queue, library, queue, os.getpid())
-        self.end.atexit = False
+        self.end = _native.at_end_of(self, _destroy_queue, library, queue)
         fd = ffi.new("ptrdiff_t *")
         _native.check(library.target_queue_fd(queue, fd))
         self._queue = queue
@@ -77,9 +76,8 @@ class Courier:
                 future.set_result(document)
 
 
-def _destroy_queue(library: Any, queue: int, process: int) -> None:
-    if os.getpid() == process:  # a forked child leaves the parent's alone
-        library.target_queue_destroy(queue)
+def _destroy_queue(library: Any, queue: int) -> None:
+    library.target_queue_destroy(queue)
 
 
 _lock = threading.Lock()

@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import os
 import threading
+import weakref
 from pathlib import Path
-from typing import Any, Mapping, Optional, Tuple, Union
+from typing import Any, Callable, Mapping, Optional, Tuple, Union, cast
 
 from . import _errors
 from ._cffi import ffi as _ffi
@@ -130,6 +131,22 @@ def wait(seconds: float) -> int:
     if not seconds >= 0:  # NaN, too
         raise ValueError(f"a time in seconds is needed, not {seconds!r}")
     return int(min(seconds * 1000 + 0.999, 0xFFFFFFFF))
+
+
+def at_end_of(owner: object, destroy: Callable[[Any, int], None], library: Any, handle: int) -> Callable[[], None]:
+    """Destroys a handle when its owner is collected, or sooner by what this returns; not at the interpreter's end.
+
+    A forked child leaves the handles of its parent alone.
+    """
+    process = os.getpid()
+
+    def end() -> None:
+        if os.getpid() == process:
+            destroy(library, handle)
+
+    finalizer: Any = weakref.finalize(owner, end)
+    finalizer.atexit = False
+    return cast(Callable[[], None], finalizer)
 
 
 class Operation:

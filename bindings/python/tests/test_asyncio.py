@@ -120,8 +120,7 @@ def test_one_loop_after_the_other(client: TargetClient, run: Run) -> None:
     for _ in range(20):
         assert run(client.get_offers(HERO))["status"] == 200
     gc.collect()
-    open_couriers = [courier for courier in (reference() for reference in _loops._couriers.values()) if courier is not None]
-    assert sum(courier.end.alive for courier in open_couriers) <= 1
+    assert len([loop for loop in _loops._couriers if loop.is_closed()]) <= 1
 
 
 def test_a_loop_and_its_queue_are_collected(client: TargetClient) -> None:
