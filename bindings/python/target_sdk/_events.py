@@ -7,7 +7,7 @@ import threading
 import weakref
 from typing import Optional
 
-from . import _log, _pump
+from . import _pump
 from ._native import loads
 from ._types import Event, OnEvent
 
@@ -37,10 +37,7 @@ class Events(_pump.Receiver):
         for stream in streams:
             stream.put(event)
         if self._on_event is not None:
-            try:
-                self._on_event(event)
-            except Exception:
-                _log.LOGGER.exception("on_event raised an exception")
+            self._on_event(event)
 
 
 class EventStream:

@@ -102,6 +102,8 @@ def test_an_exception_in_on_event(edge: Edge, caplog: pytest.LogCaptureFixture) 
 
     def on_event(event: Event) -> None:
         events.append(event)
+        if len(events) % 2:
+            raise SystemExit("of the host")
         raise ArithmeticError("of the host")
 
     with TargetClient.create(edge.config(), on_event=on_event):
