@@ -59,6 +59,8 @@ class Courier:
     def _take(self) -> None:
         library, batch = self._library, self._batch
         count = library.target_queue_poll(self._queue, batch, _BATCH, 0)
+        # Negative in a forked child that goes on with its parent's loop. It must not stop watching: epoll sets are shared, and
+        # the parent would hear nothing more.
         for index in range(count):
             completion = batch[index]
             result = completion.result
