@@ -57,7 +57,7 @@ class TargetClient:
             "target_client_hooks *",
             {"size": ffi.sizeof("target_client_hooks"), "queue": pump.queue, "tag": pump.add_receiver(self._events)},
         )
-        out, error = ffi.new("target_client *"), ffi.new("target_result *")
+        out, error = ffi.new("target_client *"), ffi.new(_native.RESULT)
         status = library.target_client_create(text, len(text), hooks, out, error)
         if status:
             _native.finish(library, status, error)
@@ -258,7 +258,7 @@ class TargetClient:
                 "deadline_ms": _native.milliseconds(timeout),
             },
         )
-        request = ffi.new("target_request *")
+        request = ffi.new(_native.REQUEST)
         try:
             operation.submit(self._library, self._handle, arguments, call, request)
         except BaseException:
@@ -271,10 +271,9 @@ class TargetClient:
 
         A guess that costs nothing but a late reaction to Ctrl-C when it is wrong.
         """
-        if isinstance(options, Mapping) and "decisioningMethod" in options:
-            local = options["decisioningMethod"] == "on-device"
-        else:
-            local = self._local and b'"decisioningMethod"' not in text
+        local = self._local
+        if b'"decisioningMethod"' in text:
+            local = isinstance(options, Mapping) and options.get("decisioningMethod") == "on-device"
         if not local or b'"ipAddress"' in text:  # the visitor's place may have to be looked up
             return False
         if self._may_wait:  # for the first artifact: maximumWaitReady
@@ -282,7 +281,7 @@ class TargetClient:
         return not self._may_wait
 
     def _read(self, read: Callable[[int, Any], int]) -> bytes:
-        out = ffi.new("target_result *")
+        out = ffi.new(_native.RESULT)
         return _native.finish(self._library, read(self._handle, out), out)
 
     def _wait_ready(self, timeout: float) -> Callable[[], None]:
@@ -338,7 +337,7 @@ def _document(text: bytes) -> Dict[str, Any]:
 
 def _report(library: Any, read: Callable[[Any], int]) -> Dict[str, int]:
     """A report, also where the status says that not all was done."""
-    out = ffi.new("target_result *")
+    out = ffi.new(_native.RESULT)
     status = read(out)
     report: Dict[str, int] = {}
     if out[0]:

@@ -37,7 +37,7 @@ class Courier:
         self._queue = queue
         self._batch = ffi.new("target_completion[]", _BATCH)
         self._call = ffi.new("target_call *", {"size": ffi.sizeof("target_call"), "queue": queue})
-        self._request = ffi.new("target_request *")
+        self._request = ffi.new(_native.REQUEST)
         loop.add_reader(int(fd[0]), self._take)
 
     async def call(self, client: int, operation: Operation, arguments: Tuple[Any, ...], deadline: int) -> bytes:
