@@ -294,6 +294,8 @@ class TargetClient:
 
     def _close(self, drain: float) -> Callable[[], Dict[str, int]]:
         library, handle, milliseconds = self._library, self._handle, _native.wait(drain)
+        if self.state != ClientState.CLOSED:
+            self._events.keep()
         return lambda: _report(library, lambda out: library.target_client_close(handle, milliseconds, out))
 
 
@@ -360,7 +362,8 @@ _clients: weakref.WeakSet[TargetClient] = weakref.WeakSet()
 def _close_all() -> None:
     """At the end of the interpreter: what is queued is sent, within half a second for all clients together."""
     until = time.monotonic() + _EXIT
-    for client in list(_clients):
+    clients = list(_clients)  # all of them until the last event is delivered
+    for client in clients:
         drain = max(0.0, until - time.monotonic() - _CLOSE_GRACE)
         client._library.target_client_close(client._handle, int(drain * 1000), NULL)
     _pump.stop(max(0.1, until - time.monotonic()))
