@@ -4,7 +4,8 @@
 edge_pid=
 
 start_edge() {
-  "$edge" --port 0 "$@" > "$work/edge.out" 2> "$work/edge.err" &
+  : > "$work/edge.out" # there before it is read, however late the edge starts
+  "$edge" --port 0 "$@" >> "$work/edge.out" 2> "$work/edge.err" &
   edge_pid=$!
   tries=0
   while :; do
