@@ -3,8 +3,9 @@
   python_calls.py on-device ARTIFACT.json REQUEST.json DECISIONS ROUNDS
       one synchronous decision after the other, warm, telemetry off: microseconds per decision of each round, with dicts and
       with JSON text in and out, and the answer
-  python_calls.py server-side HOST:PORT REQUEST.json CALLS IN_FLIGHT [uvloop]
-      so many at a time on one event loop: calls per second, and processor time of this process per call in microseconds
+  python_calls.py server-side HOST:PORT REQUEST.json CALLS IN_FLIGHT ROUNDS [uvloop]
+      so many at a time on one event loop: calls per second, and processor time of this process per call in microseconds, of
+      each round
 
 Prints one line of JSON.
 """
@@ -43,7 +44,7 @@ def on_device(artifact_file, request_file, decisions, rounds):
         return {"us": us["dicts"], "textUs": us["text"], "response": client.get_offers_sync(options)["response"]}
 
 
-async def server_side(server, request_file, calls, in_flight):
+async def server_side(server, request_file, calls, in_flight, rounds):
     config = {**BASE, "serverDomain": server, "pinServerDomain": True, "secure": False, "timeout": 30_000, "maxInFlight": in_flight}
     options = {"request": json.loads(Path(request_file).read_text()), "sessionId": "bench"}
     async with TargetClient.create(config) as client:
@@ -57,23 +58,27 @@ async def server_side(server, request_file, calls, in_flight):
             return count // in_flight * in_flight
 
         await run(4 * in_flight)
-        before, started = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
-        count = await run(calls)
-        took, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF)
-        busy = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-        return {"callsPerSecond": count / took, "processorUs": busy * 1e6 / count}
+        found = []
+        for _ in range(rounds):
+            before, started = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
+            count = await run(calls)
+            took, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF)
+            busy = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+            found.append({"callsPerSecond": count / took, "processorUs": busy * 1e6 / count})
+        return found
 
 
 def main():
-    what, one, two, three, four, *loop = sys.argv[1:]
+    what, one, two, three, four, *more = sys.argv[1:]
     if what == "on-device":
         print(json.dumps(on_device(one, two, int(three), int(four))))
         return
+    rounds, *loop = more
     if loop == ["uvloop"]:
         import uvloop
 
-        uvloop.install()
-    print(json.dumps(asyncio.run(server_side(one, two, int(three), int(four)))))
+        asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+    print(json.dumps(asyncio.run(server_side(one, two, int(three), int(four), int(rounds)))))
 
 
 main()

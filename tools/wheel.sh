@@ -17,8 +17,8 @@ command -v "$python" >/dev/null 2>&1 || sh tools/dependencies.sh python3
 
 library=${LIBRARY:-}
 if [ -z "$library" ]; then
-  cargo build --release --package target-sdk
-  library=$target/release/libtarget_sdk.so
+  sh tools/portable.sh "$target/portable"
+  library=$target/portable/libtarget_sdk.so
 fi
 
 # The tag says from which glibc on the library can be loaded: by the newest symbol that it asks for.

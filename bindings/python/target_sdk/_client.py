@@ -57,13 +57,12 @@ class TargetClient:
             "target_client_hooks *",
             {"size": ffi.sizeof("target_client_hooks"), "queue": pump.queue, "tag": pump.add_receiver(self._events)},
         )
-        out, error = ffi.new("target_client *"), ffi.new("target_result *")
+        out, error = ffi.new("target_client *"), ffi.new(_native.RESULT)
         status = library.target_client_create(text, len(text), hooks, out, error)
         if status:
             _native.finish(library, status, error)
         self._handle = int(out[0])
-        self._end = weakref.finalize(self, _destroy, library, self._handle, os.getpid())
-        self._end.atexit = False
+        _native.at_end_of(self, _destroy, library, self._handle)
         _clients.add(self)
 
     @classmethod
@@ -259,7 +258,7 @@ class TargetClient:
                 "deadline_ms": _native.milliseconds(timeout),
             },
         )
-        request = ffi.new("target_request *")
+        request = ffi.new(_native.REQUEST)
         try:
             operation.submit(self._library, self._handle, arguments, call, request)
         except BaseException:
@@ -272,10 +271,9 @@ class TargetClient:
 
         A guess that costs nothing but a late reaction to Ctrl-C when it is wrong.
         """
-        if isinstance(options, Mapping) and "decisioningMethod" in options:
-            local = options["decisioningMethod"] == "on-device"
-        else:
-            local = self._local and b'"decisioningMethod"' not in text
+        local = self._local
+        if b'"decisioningMethod"' in text:
+            local = isinstance(options, Mapping) and options.get("decisioningMethod") == "on-device"
         if not local or b'"ipAddress"' in text:  # the visitor's place may have to be looked up
             return False
         if self._may_wait:  # for the first artifact: maximumWaitReady
@@ -283,7 +281,7 @@ class TargetClient:
         return not self._may_wait
 
     def _read(self, read: Callable[[int, Any], int]) -> bytes:
-        out = ffi.new("target_result *")
+        out = ffi.new(_native.RESULT)
         return _native.finish(self._library, read(self._handle, out), out)
 
     def _wait_ready(self, timeout: float) -> Callable[[], None]:
@@ -296,6 +294,8 @@ class TargetClient:
 
     def _close(self, drain: float) -> Callable[[], Dict[str, int]]:
         library, handle, milliseconds = self._library, self._handle, _native.wait(drain)
+        if self.state != ClientState.CLOSED:
+            self._events.keep()
         return lambda: _report(library, lambda out: library.target_client_close(handle, milliseconds, out))
 
 
@@ -339,7 +339,7 @@ def _document(text: bytes) -> Dict[str, Any]:
 
 def _report(library: Any, read: Callable[[Any], int]) -> Dict[str, int]:
     """A report, also where the status says that not all was done."""
-    out = ffi.new("target_result *")
+    out = ffi.new(_native.RESULT)
     status = read(out)
     report: Dict[str, int] = {}
     if out[0]:
@@ -352,9 +352,8 @@ def _report(library: Any, read: Callable[[Any], int]) -> Dict[str, int]:
     return report
 
 
-def _destroy(library: Any, handle: int, process: int) -> None:
-    if os.getpid() == process:  # a forked child leaves the parent's alone
-        library.target_client_destroy(handle)
+def _destroy(library: Any, handle: int) -> None:
+    library.target_client_destroy(handle)
 
 
 _clients: weakref.WeakSet[TargetClient] = weakref.WeakSet()
@@ -363,7 +362,8 @@ _clients: weakref.WeakSet[TargetClient] = weakref.WeakSet()
 def _close_all() -> None:
     """At the end of the interpreter: what is queued is sent, within half a second for all clients together."""
     until = time.monotonic() + _EXIT
-    for client in list(_clients):
+    clients = list(_clients)  # all of them until the last event is delivered
+    for client in clients:
         drain = max(0.0, until - time.monotonic() - _CLOSE_GRACE)
         client._library.target_client_close(client._handle, int(drain * 1000), NULL)
     _pump.stop(max(0.1, until - time.monotonic()))

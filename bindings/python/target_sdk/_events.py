@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import threading
 import weakref
-from typing import Optional
+from typing import Optional, Set
 
-from . import _log, _pump
+from . import _pump
 from ._native import loads
 from ._types import Event, OnEvent
 
@@ -19,6 +19,13 @@ class Events(_pump.Receiver):
         self._on_event = on_event
         self._lock = threading.Lock()
         self._streams: weakref.WeakSet[EventStream] = weakref.WeakSet()
+        self._is_over = False
+
+    def keep(self) -> None:
+        """The client is about to be closed: its last events arrive even if the client is gone by then."""
+        with self._lock:
+            if self._on_event is not None and not self._is_over:
+                _closing.add(self)
 
     def add(self, stream: EventStream) -> None:
         with self._lock:
@@ -36,11 +43,18 @@ class Events(_pump.Receiver):
         event: Event = loads(str(document, "utf-8"))
         for stream in streams:
             stream.put(event)
-        if self._on_event is not None:
-            try:
+        try:
+            if self._on_event is not None:
                 self._on_event(event)
-            except Exception:
-                _log.LOGGER.exception("on_event raised an exception")
+        finally:
+            if event.get("type") == "closed":
+                with self._lock:
+                    self._is_over = True
+                    _closing.discard(self)
+
+
+#: Those that are kept until their last event.
+_closing: Set[Events] = set()
 
 
 class EventStream:

@@ -31,14 +31,13 @@ class Courier:
         _native.check(library.target_queue_create(out))
         queue = int(out[0])
         # The loop keeps this object alive, by the reader, and not the other way round.
-        self.end = weakref.finalize(self, _destroy_queue, library, queue, os.getpid())
-        self.end.atexit = False
+        self.end = _native.at_end_of(self, _destroy_queue, library, queue)
         fd = ffi.new("ptrdiff_t *")
         _native.check(library.target_queue_fd(queue, fd))
         self._queue = queue
         self._batch = ffi.new("target_completion[]", _BATCH)
         self._call = ffi.new("target_call *", {"size": ffi.sizeof("target_call"), "queue": queue})
-        self._request = ffi.new("target_request *")
+        self._request = ffi.new(_native.REQUEST)
         loop.add_reader(int(fd[0]), self._take)
 
     async def call(self, client: int, operation: Operation, arguments: Tuple[Any, ...], deadline: int) -> bytes:
@@ -60,6 +59,8 @@ class Courier:
     def _take(self) -> None:
         library, batch = self._library, self._batch
         count = library.target_queue_poll(self._queue, batch, _BATCH, 0)
+        # Negative in a forked child that goes on with its parent's loop. It must not stop watching: epoll sets are shared, and
+        # the parent would hear nothing more.
         for index in range(count):
             completion = batch[index]
             result = completion.result
@@ -77,9 +78,8 @@ class Courier:
                 future.set_result(document)
 
 
-def _destroy_queue(library: Any, queue: int, process: int) -> None:
-    if os.getpid() == process:  # a forked child leaves the parent's alone
-        library.target_queue_destroy(queue)
+def _destroy_queue(library: Any, queue: int) -> None:
+    library.target_queue_destroy(queue)
 
 
 _lock = threading.Lock()

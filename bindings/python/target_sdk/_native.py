@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import os
 import threading
+import weakref
 from pathlib import Path
-from typing import Any, Mapping, Optional, Tuple, Union
+from typing import Any, Callable, Mapping, Optional, Tuple, Union, cast
 
 from . import _errors
 from ._cffi import ffi as _ffi
@@ -67,8 +68,19 @@ def _forget_lock() -> None:
 
 os.register_at_fork(after_in_child=_forget_lock)
 
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
-loads = json.JSONDecoder().decode
+_encode = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":")).encode
+_decode = json.JSONDecoder().raw_decode
+
+# Looked up once: a declaration as a string would be looked up in each call.
+RESULT = ffi.typeof("target_result *")
+REQUEST = ffi.typeof("target_request *")
+_TEXT = ffi.typeof("const char **")
+_SIZE = ffi.typeof("size_t *")
+
+
+def loads(text: str) -> Any:
+    """A document of the library, which has no white space around it."""
+    return _decode(text)[0]
 
 
 def dump(value: Any) -> bytes:
@@ -78,6 +90,8 @@ def dump(value: Any) -> bytes:
 
 def payload(options: Options) -> bytes:
     """Options as JSON text. Nothing is checked here: the library does that, and names the path of what is wrong."""
+    if type(options) is dict:  # nearly always, and far cheaper to ask than for a mapping
+        return dump(options)
     if isinstance(options, bytes):
         return options
     if isinstance(options, str):
@@ -85,7 +99,7 @@ def payload(options: Options) -> bytes:
     if isinstance(options, bytearray):
         return bytes(options)
     if isinstance(options, Mapping):
-        return dump(options if isinstance(options, dict) else dict(options))
+        return dump(dict(options))
     raise TypeError(f"a mapping, str or bytes is needed, not {type(options).__name__}")
 
 
@@ -97,7 +111,7 @@ def check(status: int) -> None:
 
 def text(library: Any, result: int) -> bytes:
     """The document of a result, which stays the caller's."""
-    json_out, size_out = ffi.new("const char **"), ffi.new("size_t *")
+    json_out, size_out = ffi.new(_TEXT), ffi.new(_SIZE)
     check(library.target_result_json(result, json_out, size_out))
     document: bytes = ffi.unpack(json_out[0], size_out[0])
     return document
@@ -132,6 +146,22 @@ def wait(seconds: float) -> int:
     return int(min(seconds * 1000 + 0.999, 0xFFFFFFFF))
 
 
+def at_end_of(owner: object, destroy: Callable[[Any, int], None], library: Any, handle: int) -> Callable[[], None]:
+    """Destroys a handle when its owner is collected, or sooner by what this returns; not at the interpreter's end.
+
+    A forked child leaves the handles of its parent alone.
+    """
+    process = os.getpid()
+
+    def end() -> None:
+        if os.getpid() == process:
+            destroy(library, handle)
+
+    finalizer: Any = weakref.finalize(owner, end)
+    finalizer.atexit = False
+    return cast(Callable[[], None], finalizer)
+
+
 class Operation:
     """One of the three calls, with what they have in common: an asynchronous and a synchronous function."""
 
@@ -143,11 +173,12 @@ class Operation:
         check(getattr(library, self._submit)(client, *arguments, call, request))
 
     def sync(self, library: Any, client: int, arguments: Tuple[Any, ...], deadline: int) -> bytes:
-        out = ffi.new("target_result *")
+        out = ffi.new(RESULT)
         try:
             return finish(library, getattr(library, self._sync)(client, *arguments, deadline, out), out)
         finally:
-            library.target_result_free(out[0])  # 0 unless a signal handler raised in between
+            if out[0]:  # a signal handler raised in between
+                library.target_result_free(out[0])
 
 
 GET_OFFERS = Operation("get_offers")

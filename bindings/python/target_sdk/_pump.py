@@ -90,12 +90,11 @@ class Pump:
             self.update_log_level()
 
     def _take(self, completion: Any) -> None:
-        result = completion.result
         try:
-            document = _native.text(self._library, result)
-        finally:
-            self._library.target_result_free(result)
-        try:
+            try:
+                document = _native.text(self._library, completion.result)
+            finally:
+                self._library.target_result_free(completion.result)
             if completion.kind == 2:  # TARGET_KIND_LOG
                 _log.write(document)
             elif completion.kind == 1:  # TARGET_KIND_EVENT
@@ -106,7 +105,7 @@ class Pump:
                 on_done = self._calls.pop(completion.tag, None)
                 if on_done is not None:
                     on_done(completion.status, document)
-        except Exception:
+        except BaseException:  # whatever a callback raises, the others go on
             _log.LOGGER.exception("a callback raised an exception")
 
 

@@ -36,7 +36,7 @@ class MainThreadQueue:
             "target_call *",
             {"size": ffi.sizeof("target_call"), "queue": self._queue, "tag": tag, "deadline_ms": deadline},
         )
-        request = ffi.new("target_request *")
+        request = ffi.new(_native.REQUEST)
         try:
             operation.submit(self._library, client, arguments, call, request)
             while tag not in self._arrived:

@@ -37,6 +37,29 @@ def test_many_at_once(client: TargetClient, run: Run) -> None:
     assert client.stats()["calls"] == {"accepted": 1000, "completed": 1000, "cancelled": 0, "inFlight": 0}
 
 
+def test_one_wake_up_takes_many_answers(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    wake_ups: List[int] = []
+    original = _loops.Courier._take
+
+    def take(self: _loops.Courier) -> None:
+        before = len(self._pending)
+        original(self)
+        wake_ups.append(before - len(self._pending))
+
+    monkeypatch.setattr(_loops.Courier, "_take", take)
+
+    async def main() -> None:
+        async with TargetClient.create(on_device(maxInFlight=1000)) as client:
+            await client.wait_ready()
+            tasks = [asyncio.ensure_future(client.get_offers(HERO)) for _ in range(600)]
+            await asyncio.sleep(0)  # all are submitted
+            until(lambda: client.stats()["operations"]["on-device"]["succeeded"] == 600, "the answers")
+            await asyncio.gather(*tasks)
+
+    run(main())
+    assert sum(wake_ups) == 600 and max(wake_ups) == 256, wake_ups
+
+
 def test_a_failed_call_does_not_disturb_others(client: TargetClient, run: Run) -> None:
     async def main() -> List[Any]:
         calls = [client.get_offers(HERO if number % 2 else {}) for number in range(100)]
@@ -120,8 +143,7 @@ def test_one_loop_after_the_other(client: TargetClient, run: Run) -> None:
     for _ in range(20):
         assert run(client.get_offers(HERO))["status"] == 200
     gc.collect()
-    open_couriers = [courier for courier in (reference() for reference in _loops._couriers.values()) if courier is not None]
-    assert sum(courier.end.alive for courier in open_couriers) <= 1
+    assert len([loop for loop in _loops._couriers if loop.is_closed()]) <= 1
 
 
 def test_a_loop_and_its_queue_are_collected(client: TargetClient) -> None:

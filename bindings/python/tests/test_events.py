@@ -15,7 +15,7 @@ import pytest
 import target_sdk
 from conftest import Run
 from support import HERO, PATIENCE, Edge, ended, on_device, python, until
-from target_sdk import Event, TargetClient, _log
+from target_sdk import Event, TargetClient, _events, _log
 
 FAST = {"pollingInterval": 20, "allowFastPolling": True, "decisioningMethod": "on-device"}
 
@@ -45,6 +45,25 @@ def test_a_function_gets_all_events(edge: Edge) -> None:
     downloaded = next(event for event in events if event["type"] == "artifactDownloadSucceeded")
     assert downloaded["artifactPayload"]["version"] == "1.0.0"
     assert threads == {"target-sdk"}
+
+
+def test_the_last_event_of_a_client_that_is_gone(edge: Edge) -> None:
+    hold = threading.Event()
+    events: List[Event] = []
+
+    def on_event(event: Event) -> None:
+        hold.wait(PATIENCE)  # until the client is gone
+        events.append(event)
+
+    client = TargetClient.create(edge.config(), on_event=on_event)
+    client.close_sync()
+    reference = weakref.ref(client)
+    del client
+    gc.collect()
+    assert reference() is None
+    hold.set()
+    until(lambda: types(events) == ["clientReady", "draining", "closed"], "all events")
+    until(lambda: not _events._closing, "nothing is kept after the last event")
 
 
 def test_events_on_an_event_loop(edge: Edge, run: Run) -> None:
@@ -102,6 +121,8 @@ def test_an_exception_in_on_event(edge: Edge, caplog: pytest.LogCaptureFixture) 
 
     def on_event(event: Event) -> None:
         events.append(event)
+        if len(events) % 2:
+            raise SystemExit("of the host")
         raise ArithmeticError("of the host")
 
     with TargetClient.create(edge.config(), on_event=on_event):

@@ -144,6 +144,48 @@ def test_fork_while_other_threads_call(edge: Edge) -> None:
     assert ended(python(code, json.dumps(edge.config()))).split() == ["done"]
 
 
+def test_fork_inside_a_running_loop(edge: Edge) -> None:
+    """The parent's calls in flight are answered, whatever the child does meanwhile."""
+    code = """if True:
+        import asyncio, gc, json, os, sys, traceback, warnings
+        from support import HERO
+        from target_sdk import TargetClient, _loops
+        warnings.simplefilter("ignore", DeprecationWarning)
+        config = json.loads(sys.argv[1])
+
+        def child(client, tasks):
+            assert not _loops._couriers
+            new = TargetClient.create(config)
+            assert new.get_offers_sync(HERO)["status"] == 200
+            tasks.clear()
+            del client
+            gc.collect()
+            new.close_sync()
+
+        async def main():
+            async with TargetClient.create(config) as client:
+                await client.get_offers(HERO)
+                tasks = [asyncio.ensure_future(client.get_offers(HERO)) for _ in range(64)]
+                await asyncio.sleep(0)
+                pid = os.fork()
+                if pid == 0:
+                    try:
+                        child(client, tasks)
+                        os._exit(0)
+                    except BaseException:
+                        traceback.print_exc()
+                        os._exit(1)
+                answers = await asyncio.gather(*tasks)
+                assert [answer["status"] for answer in answers] == [200] * 64
+                assert os.waitpid(pid, 0)[1] == 0
+                await client.get_offers(HERO)
+
+        asyncio.run(main())
+        print("done")
+    """
+    assert ended(python(code, json.dumps(edge.config()))).split() == ["done"]
+
+
 def worker(config: Dict[str, Any]) -> Any:
     with TargetClient.create(config) as client:
         return asyncio.run(client.get_offers(HERO))["status"], client.get_offers_sync(HERO)["status"]

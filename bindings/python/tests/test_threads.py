@@ -66,6 +66,9 @@ def test_callbacks_come_from_the_thread_of_this_package(client: TargetClient) ->
     )
     status, document, name = done.result(PATIENCE)
     assert (status, document["status"], name) == (0, 200, "target-sdk")
+    # A thread of the library that ran Python code would be among Python's threads, as a "Dummy".
+    names = [thread.name for thread in threading.enumerate()]
+    assert names.count("target-sdk") == 1 and not [name for name in names if name.startswith("Dummy")], names
 
 
 def test_a_client_that_nobody_closes_is_collected(edge: Edge) -> None:
