@@ -1,5 +1,6 @@
 //! What a process holds: descriptors, threads, memory.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 /// Open descriptors.
@@ -30,14 +31,21 @@ pub fn thread_names() -> Vec<String> {
 
 /// How long threads whose names begin like that have waited for a processor since they began, in ms.
 pub fn waited_ms(prefix: &str) -> u64 {
-    let Ok(all) = std::fs::read_dir("/proc/self/task") else { return 0 };
+    waits_ms(prefix).into_values().sum()
+}
+
+/// The same for each thread.
+pub fn waits_ms(prefix: &str) -> HashMap<String, u64> {
+    let Ok(all) = std::fs::read_dir("/proc/self/task") else { return HashMap::new() };
     let waited = |dir: std::path::PathBuf| {
         let name = std::fs::read_to_string(dir.join("comm")).ok()?;
         let times = std::fs::read_to_string(dir.join("schedstat")).ok()?;
         let nanoseconds: u64 = times.split_whitespace().nth(1)?.parse().ok()?;
         name.starts_with(prefix).then_some(nanoseconds / 1_000_000)
     };
-    all.flatten().filter_map(|entry| waited(entry.path())).sum()
+    all.flatten()
+        .filter_map(|entry| Some((entry.file_name().to_string_lossy().into_owned(), waited(entry.path())?)))
+        .collect()
 }
 
 /// Resident memory without the pages that the allocator keeps for later, in bytes.

@@ -29,8 +29,8 @@ pub struct Ledger {
     pub held: AtomicU64,
     /// Longest time that a thread that only sleeps has been kept waiting lately, in ms.
     pub stutter: AtomicU64,
-    /// How long the library's threads had waited for a processor until ten seconds ago, in ms.
-    pub waited: AtomicU64,
+    /// How long each of the library's threads had waited for a processor until ten seconds ago, in ms.
+    pub waits: Mutex<HashMap<String, u64>>,
     /// The most that the machine kept threads from doing in ten seconds, in ms: what lateness has to be read with.
     pub worst_machine: AtomicU64,
     pub stop: AtomicBool,
@@ -94,9 +94,12 @@ impl Ledger {
         }
     }
 
-    /// What the machine has kept threads from doing lately, in ms.
+    /// How long the machine has kept the worst-off thread waiting lately, in ms.
     pub fn machine_ms(&self) -> u64 {
-        self.stutter.load(SeqCst) + crate::process::waited_ms("target-").saturating_sub(self.waited.load(SeqCst))
+        let before = self.waits.lock().expect("no panics");
+        let now = crate::process::waits_ms("target-");
+        let lately = now.iter().map(|(thread, ms)| ms.saturating_sub(before.get(thread).copied().unwrap_or(0)));
+        self.stutter.load(SeqCst) + lately.max().unwrap_or(0)
     }
 
     fn limit(&self) -> Duration {

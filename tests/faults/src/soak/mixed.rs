@@ -468,7 +468,7 @@ fn have_children(world: &World) {
 }
 
 /// How much the machine keeps a thread waiting that wants nothing but to wake up, and threads that have something to do:
-/// the worst, and the sum, of the last ten seconds.
+/// the worst of each, of the last ten seconds.
 fn stutter(ledger: &Ledger) {
     const WINDOW: usize = 500;
     const READ_EVERY: usize = 10;
@@ -485,9 +485,9 @@ fn stutter(ledger: &Ledger) {
         ledger.stutter.store(recent.iter().copied().max().unwrap_or(0), SeqCst);
         turn += 1;
         if turn % READ_EVERY == 0 {
-            waited.push_back(process::waited_ms("target-"));
+            waited.push_back(process::waits_ms("target-"));
             if waited.len() > WINDOW / READ_EVERY {
-                ledger.waited.store(waited.pop_front().unwrap_or(0), SeqCst);
+                *ledger.waits.lock().expect("no panics") = waited.pop_front().unwrap_or_default();
                 ledger.worst_machine.fetch_max(ledger.machine_ms(), SeqCst);
             }
         }
