@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+
 use crate::config::{Config, DecisioningMethod};
 use crate::cookies;
 use crate::envelope::{self, RawList};
@@ -135,9 +137,10 @@ pub async fn send<'s>(
         .send(Request {
             purpose: Purpose::Delivery,
             method: Method::Post,
-            url: sealed.url.clone(),
-            headers: endpoint::headers(&sealed.request_id),
-            body: Some(sealed.body.clone()),
+            url: sealed.url.as_str().into(),
+            common: Some(endpoint::common_headers()),
+            headers: vec![endpoint::own_header(&sealed.request_id)],
+            body: Some(Bytes::copy_from_slice(sealed.body.as_bytes())),
             deadline,
             max_retries: config.max_retries,
             max_body_bytes: config.max_response_bytes,

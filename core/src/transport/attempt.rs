@@ -15,8 +15,9 @@ use crate::error::{ErrorKind, Phase};
 const ERROR_PAGE: usize = 16 << 10;
 
 /// What one attempt led to.
+#[allow(clippy::large_enum_variant)] // made and taken apart at once: a box would cost more than the move
 pub(super) enum Outcome {
-    Answer(Box<Response>),
+    Answer(Response),
     /// A redirect, with the `Location` as it came.
     Redirect {
         status: u16,
@@ -49,7 +50,7 @@ pub(super) async fn attempt(
 ) -> Result<Outcome, Failure> {
     let began = Instant::now();
     let mut response = client.execute(request).await.map_err(|error| failure::sending(&error, plan.facts(probe)))?;
-    let time_to_first_byte = began.elapsed();
+    let head = Instant::now();
     probe.enter(Phase::Read);
     let status = response.status().as_u16();
 
@@ -74,8 +75,8 @@ pub(super) async fn attempt(
     if !gzip && response.content_length().is_some_and(|length| length > plan.max_body_bytes as u64) {
         return Err(refused(Refused::TooLarge { cap: plan.max_body_bytes }));
     }
-    let mut body = Collector::new(gzip, plan.max_body_bytes);
-    let download = Instant::now();
+    let expected = response.content_length().and_then(|length| usize::try_from(length).ok());
+    let mut body = Collector::new(gzip, plan.max_body_bytes, expected.unwrap_or(0));
     loop {
         match response.chunk().await {
             Ok(Some(piece)) => {
@@ -86,21 +87,20 @@ pub(super) async fn attempt(
             Err(error) => return Err(failure::reading(&error, plan.facts(probe), body.wire())),
         }
     }
-    let download = download.elapsed();
-    probe.enter(Phase::Decode);
+    let download = head.elapsed();
+    let progress = probe.enter(Phase::Decode);
     let response_size = body.wire();
     let body = body.finish().map_err(refused)?;
-    let progress = probe.progress();
     let timing = Timing {
         dns: progress.dns,
         tls: progress.tls,
-        time_to_first_byte: Some(time_to_first_byte),
+        time_to_first_byte: Some(head - began),
         download: Some(download),
         response_size,
     };
     let version = if response.version() == reqwest::Version::HTTP_2 { "HTTP/2" } else { "HTTP/1.1" };
     let headers = std::mem::take(response.headers_mut());
-    Ok(Outcome::Answer(Box::new(Response { status, headers, body, attempts: progress.attempts, timing, version })))
+    Ok(Outcome::Answer(Response { status, headers, body, attempts: progress.attempts, timing, version }))
 }
 
 fn decode(status: u16, message: String) -> Failure {
@@ -109,7 +109,7 @@ fn decode(status: u16, message: String) -> Failure {
 
 async fn read_error_page(response: &mut reqwest::Response) -> Collector {
     let gzip = encoding(response.headers()).unwrap_or(false);
-    let mut page = Collector::new(gzip, ERROR_PAGE);
+    let mut page = Collector::new(gzip, ERROR_PAGE, 0);
     // Whatever goes wrong here, the status is the error.
     while let Ok(Some(piece)) = response.chunk().await {
         if page.push(&piece).is_err() {

@@ -57,9 +57,8 @@ impl Pool {
     }
 
     /// The client for a request.
-    pub(super) fn client(&self, https: bool, public_only: bool) -> Result<reqwest::Client> {
+    pub(super) fn client(&self, https: bool, public_only: bool, now: Instant) -> Result<reqwest::Client> {
         let tls = https || self.proxy.as_ref().is_some_and(|proxy| proxy.uses_tls);
-        let now = Instant::now();
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         let slot = &mut clients[usize::from(tls) * 2 + usize::from(public_only)];
         if let Some(aged) = slot.as_ref().filter(|aged| aged.until > now) {
