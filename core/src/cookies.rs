@@ -26,9 +26,23 @@ const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'(')
     .remove(b')');
 
+/// Whether a text means the same in URLs, forms, cookies and JSON, and is written the same.
+pub(crate) fn is_plain(text: &str) -> bool {
+    const PLAIN: [bool; 256] = {
+        let mut plain = [false; 256];
+        let mut byte = 0;
+        while byte < 256 {
+            plain[byte] = (byte as u8).is_ascii_alphanumeric() || matches!(byte as u8, b'-' | b'_' | b'.');
+            byte += 1;
+        }
+        plain
+    };
+    text.bytes().all(|byte| PLAIN[usize::from(byte)])
+}
+
 /// Appends what encodeURIComponent makes of `text`.
 pub(crate) fn push_component(out: &mut String, text: &str) {
-    if text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.')) {
+    if is_plain(text) {
         out.push_str(text); // most ids
     } else {
         out.extend(utf8_percent_encode(text, COMPONENT));

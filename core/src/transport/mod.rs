@@ -178,8 +178,8 @@ impl Transport {
     /// Sends a request: retries what is safe to retry, inside the deadline. Dropping the future ends the I/O.
     ///
     /// Any status but 2xx and 304 is an error of kind `Http` that carries the status and a body excerpt.
-    pub async fn send(&self, request: Request<'_>) -> Result<Response> {
-        self.0.send(request).await
+    pub fn send<'r>(&'r self, request: Request<'r>) -> impl Future<Output = Result<Response>> + 'r {
+        self.0.send(request)
     }
 
     /// Counters since the beginning.

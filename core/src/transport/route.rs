@@ -7,6 +7,7 @@ use reqwest::Url;
 use url::Position;
 
 use super::health::Health;
+use crate::cookies::is_plain;
 use crate::error::{Error, ErrorKind, Result};
 
 const REDIRECTS: u32 = 3;
@@ -61,8 +62,7 @@ pub(super) fn cut(text: &str) -> Option<(&str, &str)> {
     let query = text.find('?')? + 1;
     let end = query + text.get(query..)?.find('&').filter(|end| *end > 0)?;
     let (base, rest) = text.split_at_checked(end)?;
-    // These stand in a query as they are, whether a URL parser or a form writer has put them there.
-    let is_plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._*".contains(&byte));
+    // Plain text stands in a query as it is, whether a URL parser or a form writer has put it there.
     let plain = pairs(rest).all(|pair| pair.is_some_and(|(name, value)| is_plain(name) && is_plain(value)));
     (plain && !base.contains('#')).then_some((base, rest))
 }
@@ -142,7 +142,7 @@ mod tests {
     fn cut_urls_are_put_together_as_they_were() {
         for text in [
             "https://a.example/rest/v1/delivery?imsOrgId=1%40AdobeOrg&sessionId=s1",
-            "https://a.example/rest/v1/delivery?imsOrgId=1%40AdobeOrg&sessionId=s1-._*&version=1.2",
+            "https://a.example/rest/v1/delivery?imsOrgId=1%40AdobeOrg&sessionId=s1-._&version=1.2",
             "https://a.example/rest/v1/delivery?imsOrgId=&sessionId=&version=",
             "https://B.example:8443/rest/../v1/delivery?imsOrgId=a'b&sessionId=s3",
             "https://bücher.example/?a b&sessionId=s3",
@@ -162,6 +162,7 @@ mod tests {
             "https://a.example/rest/v1/delivery?a=b&sessionId=s 1",
             "https://a.example/rest/v1/delivery?a=b&sessionId=s%2A",
             "https://a.example/rest/v1/delivery?a=b&sessionId=~",
+            "https://a.example/rest/v1/delivery?a=b&sessionId=*",
             "https://a.example/rest/v1/delivery?a=b&sessionId=1=2",
             "https://a.example/rest/v1/delivery?a=b&sessionId",
             "https://a.example/rest/v1/delivery?a=b&&c=d",
