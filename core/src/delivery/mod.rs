@@ -156,12 +156,13 @@ pub async fn send<'s>(
         target: "target_sdk::delivery",
         "request {}: status {}, {} bytes", sealed.request_id, delivered.status, delivered.response.len()
     );
+    let read = Instant::now();
     Ok(Sent {
         sealed,
         delivered,
         attempts: answer.attempts,
-        execution: started.elapsed(),
-        parsing: received.elapsed(),
+        execution: read - started,
+        parsing: read - received,
         timing: answer.timing,
     })
 }

@@ -215,7 +215,7 @@ impl Open {
     }
 
     fn last(&self) -> Option<u8> {
-        (self.count > 0).then(|| if self.bits & 1 == 1 { b'}' } else { b']' })
+        (self.count > 0).then_some(if self.bits & 1 == 1 { b'}' } else { b']' })
     }
 
     fn pop(&mut self) {

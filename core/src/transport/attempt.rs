@@ -1,8 +1,7 @@
 //! One attempt: send, read under caps, judge.
 
-use std::time::Instant;
-
 use reqwest::header::{CONTENT_ENCODING, DATE, HeaderMap, LOCATION, RETRY_AFTER};
+use tokio::time::Instant;
 
 use super::body::{Collector, Refused};
 use super::failure::{self, Facts, Failure};
@@ -40,15 +39,16 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// Sends `request` once. `received` is told the bytes of each answer, wanted or not.
+/// Sends `request` once, now, at `began`. `received` is told the bytes of each answer, wanted or not. Returns when it ended,
+/// too.
 pub(super) async fn attempt(
     client: &reqwest::Client,
     request: reqwest::Request,
     plan: &Plan<'_>,
     probe: &Probe,
+    began: Instant,
     received: impl Fn(usize),
-) -> Result<Outcome, Failure> {
-    let began = Instant::now();
+) -> Result<(Outcome, Instant), Failure> {
     let mut response = client.execute(request).await.map_err(|error| failure::sending(&error, plan.facts(probe)))?;
     let head = Instant::now();
     probe.enter(Phase::Read);
@@ -57,7 +57,7 @@ pub(super) async fn attempt(
     if !(response.status().is_success() || status == 304) {
         if plan.follow_redirects && matches!(status, 301 | 302 | 303 | 307 | 308) {
             let location = text(response.headers(), LOCATION.as_str()).unwrap_or_default().to_owned();
-            return Ok(Outcome::Redirect { status, location });
+            return Ok((Outcome::Redirect { status, location }, head));
         }
         let page = read_error_page(&mut response).await;
         received(page.wire());
@@ -87,7 +87,7 @@ pub(super) async fn attempt(
             Err(error) => return Err(failure::reading(&error, plan.facts(probe), body.wire())),
         }
     }
-    let download = head.elapsed();
+    let ended = Instant::now();
     let progress = probe.enter(Phase::Decode);
     let response_size = body.wire();
     let body = body.finish().map_err(refused)?;
@@ -95,12 +95,13 @@ pub(super) async fn attempt(
         dns: progress.dns,
         tls: progress.tls,
         time_to_first_byte: Some(head - began),
-        download: Some(download),
+        download: Some(ended - head),
         response_size,
     };
     let version = if response.version() == reqwest::Version::HTTP_2 { "HTTP/2" } else { "HTTP/1.1" };
     let headers = std::mem::take(response.headers_mut());
-    Ok(Outcome::Answer(Response { status, headers, body, attempts: progress.attempts, timing, version }))
+    let answer = Response { status, headers, body, attempts: progress.attempts, timing, version };
+    Ok((Outcome::Answer(answer), ended))
 }
 
 fn decode(status: u16, message: String) -> Failure {

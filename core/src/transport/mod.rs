@@ -55,7 +55,8 @@ impl CommonHeaders {
     /// Headers with these (lower-case) names and values. A name that each request gives a value of its own should be
     /// here, too, with any value: then there is room for it.
     pub fn new(headers: &[(&'static str, &'static str)]) -> CommonHeaders {
-        let mut map = HeaderMap::with_capacity(headers.len() + 1);
+        // With room for two more: reqwest looks for one that it adds, hyper adds one.
+        let mut map = HeaderMap::with_capacity(headers.len() + 3);
         map.insert(ACCEPT_ENCODING, ENCODINGS);
         for (name, value) in headers {
             map.insert(HeaderName::from_static(name), HeaderValue::from_static(value));

@@ -172,15 +172,15 @@ impl Inner {
             count(&self.counters.attempts, 1);
             count(&self.counters.bytes_out, request.body.as_ref().map_or(0, |body| body.len() as u64));
             let received = |bytes: usize| count(&self.counters.bytes_in, bytes as u64);
-            let failure = match attempt::attempt(&client, attempt, &plan, probe, received).await {
-                Ok(outcome) => {
-                    ticket.settle(false);
+            let failure = match attempt::attempt(&client, attempt, &plan, probe, now, received).await {
+                Ok((outcome, ended)) => {
+                    ticket.settle(false, ended);
                     return Ok(outcome);
                 }
                 Err(failure) => failure,
             };
             // A connection that the server had closed while it was idle says nothing about the server.
-            ticket.settle(failure.host_down && failure.retry != Retry::Stale);
+            ticket.settle(failure.host_down && failure.retry != Retry::Stale, Instant::now());
             let attempts = probe.progress().attempts;
             log::debug!(target: "target_sdk::transport", "attempt {attempts}: {}", failure.message);
             let wait = match self.wait_before_retry(&failure, health, retries, stale_retried, request) {
@@ -314,13 +314,13 @@ struct Ticket<'a> {
 }
 
 impl Ticket<'_> {
-    fn settle(mut self, failed: bool) {
-        self.record(failed);
+    fn settle(mut self, failed: bool, now: Instant) {
+        self.record(failed, now);
     }
 
-    fn record(&mut self, failed: bool) {
+    fn record(&mut self, failed: bool, now: Instant) {
         self.settled = true;
-        let opened = lock(self.health).breaker.record(Instant::now(), self.admission, failed, fastrand::f64());
+        let opened = lock(self.health).breaker.record(now, self.admission, failed, fastrand::f64());
         if opened {
             count(&self.inner.counters.breaker_opens, 1);
             log::warn!(target: "target_sdk::transport", "{} keeps failing and is not asked for two seconds", self.host);
@@ -337,9 +337,9 @@ impl Drop for Ticket<'_> {
         // which is none.
         let now = Instant::now();
         if now >= self.deadline && now - self.began >= FAIR_CHANCE {
-            self.record(true);
+            self.record(true, now);
         } else {
-            lock(self.health).breaker.abandon(Instant::now(), self.admission);
+            lock(self.health).breaker.abandon(now, self.admission);
         }
     }
 }
