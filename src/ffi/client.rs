@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use target_sdk_core::client::{Client, FlushReport, State};
-use target_sdk_core::env::{Environment, Event, SystemClock, SystemRandom};
+use target_sdk_core::env::{Environment, Event, SystemClock};
 use target_sdk_core::error::ErrorKind;
 
 use crate::runtime::dispatcher::{self, Host};
@@ -17,6 +17,7 @@ use super::callback::{OnEvent, UserData, target_event_fn, target_free_fn};
 use super::guard;
 use super::handle::{self, library, target_client, target_queue, target_result};
 use super::queue::{self, Item, QueueEntry};
+use super::random::IoRandom;
 use super::result::{ResultEntry, plain_error};
 use super::sized::{self, Sized};
 use super::status::{
@@ -330,7 +331,7 @@ pub unsafe extern "C" fn target_client_create(
         let environment = Environment {
             runtime: threads.handle().clone(),
             clock: Arc::new(SystemClock),
-            random: Arc::new(SystemRandom),
+            random: Arc::new(IoRandom),
             events: Arc::new(move |event| {
                 if let Some(hooks) = &sink {
                     hooks.emit(event);

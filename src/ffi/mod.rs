@@ -21,6 +21,7 @@ pub mod status;
 
 mod guard;
 mod log;
+mod random;
 mod request;
 mod sized;
 mod text;

@@ -210,7 +210,7 @@ impl Remote {
             let event = EventWriter::new("requestFailed").text("requestId", &self.sealed.request_id).error(error);
             inner.events.emit(event.finish());
         })?;
-        if self.telemetry.sent() {
+        if self.telemetry.sent() && inner.measured.load().is_some() {
             inner.measured.store(None);
         }
         if let Some(cluster) = sent.cluster() {

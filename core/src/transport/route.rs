@@ -7,7 +7,6 @@ use reqwest::Url;
 use url::Position;
 
 use super::health::Health;
-use crate::cookies::is_plain;
 use crate::error::{Error, ErrorKind, Result};
 
 const REDIRECTS: u32 = 3;
@@ -53,16 +52,23 @@ impl Target<'_> {
 
 /// The name and value in each `&name=value`; `None` for what is not such a pair.
 fn pairs(text: &str) -> impl Iterator<Item = Option<(&str, &str)>> {
-    text.split('&').skip(1).map(|pair| pair.split_once('='))
+    // Byte by byte: the searches of `str` are made for longer texts.
+    text.as_bytes().split(|byte| *byte == b'&').skip(1).map(|pair| {
+        let (name, value) = pair.split_at_checked(pair.iter().position(|byte| *byte == b'=')?)?;
+        Some((str::from_utf8(name).ok()?, str::from_utf8(value.get(1..)?).ok()?))
+    })
 }
 
 /// Cuts a URL where it begins to differ from request to request: behind the first member of its query. `None` if the
 /// rest would have to be parsed.
 pub(super) fn cut(text: &str) -> Option<(&str, &str)> {
-    let query = text.find('?')? + 1;
-    let end = query + text.get(query..)?.find('&').filter(|end| *end > 0)?;
+    let find = |from: usize, what: u8| Some(from + text.as_bytes().get(from..)?.iter().position(|byte| *byte == what)?);
+    let query = find(0, b'?')? + 1;
+    let end = find(query, b'&').filter(|end| *end > query)?;
     let (base, rest) = text.split_at_checked(end)?;
-    // Plain text stands in a query as it is, whether a URL parser or a form writer has put it there.
+    // These stand in a query as they are, whether a URL parser or a form writer has put them there.
+    let is_plain =
+        |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_'));
     let plain = pairs(rest).all(|pair| pair.is_some_and(|(name, value)| is_plain(name) && is_plain(value)));
     (plain && !base.contains('#')).then_some((base, rest))
 }
