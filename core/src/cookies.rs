@@ -15,7 +15,7 @@ const SESSION_SECONDS: i64 = 1860;
 const DEVICE_SECONDS: i64 = 63_244_800;
 
 /// What encodeURIComponent escapes.
-pub(crate) const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
+const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'_')
     .remove(b'.')
@@ -25,6 +25,29 @@ pub(crate) const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'\'')
     .remove(b'(')
     .remove(b')');
+
+/// Whether a text means the same in URLs, forms, cookies and JSON, and is written the same.
+fn is_plain(text: &str) -> bool {
+    const PLAIN: [bool; 256] = {
+        let mut plain = [false; 256];
+        let mut byte = 0;
+        while byte < 256 {
+            plain[byte] = (byte as u8).is_ascii_alphanumeric() || matches!(byte as u8, b'-' | b'_' | b'.');
+            byte += 1;
+        }
+        plain
+    };
+    text.bytes().all(|byte| PLAIN[usize::from(byte)])
+}
+
+/// Appends what encodeURIComponent makes of `text`.
+pub(crate) fn push_component(out: &mut String, text: &str) {
+    if is_plain(text) {
+        out.push_str(text); // most ids
+    } else {
+        out.extend(utf8_percent_encode(text, COMPONENT));
+    }
+}
 
 /// Name of the visitor cookie of an organization: `AMCV_` and its id.
 pub fn visitor_cookie_name(organization_id: &str) -> String {
@@ -131,7 +154,7 @@ pub fn write_target_cookie(out: &mut String, session_id: &str, tnt_id: Option<&s
 fn write_part(out: &mut String, name: &str, id: &str, expiry: i64) {
     out.push_str(name);
     out.push('#');
-    out.extend(utf8_percent_encode(id, COMPONENT));
+    push_component(out, id);
     out.push('#');
     json::write_int(out, expiry);
 }

@@ -96,8 +96,12 @@ pub struct Parts<'e> {
 
 /// Writes the envelope.
 pub fn write(parts: &Parts<'_>) -> String {
-    let lists = parts.analytics_details.0.len() + parts.response_tokens.0.len() + parts.trace.0.len();
-    let mut out = String::with_capacity(768 + parts.request.len() + parts.response.len() + lists);
+    let lists = [parts.analytics_details, parts.response_tokens, parts.trace, parts.remote_mboxes, parts.remote_views];
+    let lists: usize = lists.iter().map(|list| list.0.len()).sum();
+    let texts = parts.request.len() + parts.response.len() + parts.visitor_state.len();
+    let ids = parts.session_id.len() + parts.tnt_id.map_or(0, str::len);
+    // What is the same in all of them, and a zero byte for C, are less than 512.
+    let mut out = String::with_capacity(512 + texts + ids + lists);
     out.push_str("{\"status\":");
     json::write_int(&mut out, i64::from(parts.status));
     out.push_str(",\"request\":");

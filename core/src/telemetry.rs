@@ -151,9 +151,9 @@ pub struct Measured<'m> {
 
 /// The entry of a delivery call or of a decision on the device, as JSON text.
 pub fn delivery_entry(call: &Measured<'_>) -> String {
-    let mut out = String::with_capacity(320);
+    let mut out = String::with_capacity(400);
     begin(&mut out, call.request_id, call.timestamp_ms);
-    written(&mut out, "execution", millis(call.execution));
+    written(&mut out, "execution", hundredths(call.execution));
     out.push_str(if call.edge { ",\"mode\":\"edge\"" } else { ",\"mode\":\"local\"" });
     out.push_str(",\"features\":{\"decisioningMethod\":\"");
     out.push_str(call.decisioning_method.name());
@@ -166,7 +166,7 @@ pub fn delivery_entry(call: &Measured<'_>) -> String {
             out.push_str("\":true");
         }
         for (key, count) in counts {
-            number(&mut out, key, *count as f64);
+            number(&mut out, key, (*count as u64).saturating_mul(100));
         }
     };
     mode(("executePageLoad", features.execute_page_load), &[("executeMboxCount", features.execute_mboxes)]);
@@ -176,7 +176,7 @@ pub fn delivery_entry(call: &Measured<'_>) -> String {
     );
     out.push('}');
     if let Some(parsing) = call.parsing {
-        written(&mut out, "parsing", millis(parsing));
+        written(&mut out, "parsing", hundredths(parsing));
     }
     request(&mut out, call.timing);
     if let Some(token) = call.telemetry_server_token {
@@ -196,8 +196,8 @@ pub fn artifact_entry(
 ) -> String {
     let mut out = String::with_capacity(200);
     begin(&mut out, "ArtifactDownload", timestamp_ms);
-    number(&mut out, "execution", millis(execution));
-    number(&mut out, "parsing", parsing.map_or(0.0, millis));
+    number(&mut out, "execution", hundredths(execution));
+    number(&mut out, "parsing", parsing.map_or(0, hundredths));
     request(&mut out, timing);
     out.push('}');
     out
@@ -212,38 +212,41 @@ fn begin(out: &mut String, request_id: &str, timestamp_ms: i64) {
 
 fn request(out: &mut String, timing: Option<&Timing>) {
     let Some(timing) = timing else { return };
-    let mut inner = String::with_capacity(96);
+    let before = out.len();
+    out.push_str(",\"request\":{");
+    let first = out.len();
     for (key, time) in [
         ("dns", timing.dns),
         ("tls", timing.tls),
         ("timeToFirstByte", timing.time_to_first_byte),
         ("download", timing.download),
     ] {
-        number(&mut inner, key, time.map_or(0.0, millis));
+        number(out, key, time.map_or(0, hundredths));
     }
-    number(&mut inner, "responseSize", timing.response_size as f64);
-    if let Some(members) = inner.strip_prefix(',') {
-        out.push_str(",\"request\":{");
-        out.push_str(members);
+    number(out, "responseSize", (timing.response_size as u64).saturating_mul(100));
+    if out.len() > first {
+        out.remove(first); // the comma
         out.push('}');
+    } else {
+        out.truncate(before);
     }
 }
 
-fn millis(time: Duration) -> f64 {
-    time.as_secs_f64() * 1000.0
+/// In hundredths of a millisecond.
+fn hundredths(time: Duration) -> u64 {
+    time.as_secs().saturating_mul(100_000).saturating_add(u64::from((time.subsec_nanos() + 5_000) / 10_000))
 }
 
-/// Appends a member with at most two decimals; zero is left out.
-fn number(out: &mut String, key: &str, value: f64) {
-    if (value * 100.0).round() != 0.0 {
-        written(out, key, value);
+/// Appends a member with at most two decimals, given in hundredths; zero is left out.
+fn number(out: &mut String, key: &str, hundredths: u64) {
+    if hundredths != 0 {
+        written(out, key, hundredths);
     }
 }
 
 /// Appends a member with at most two decimals. What takes microseconds in this library rounds to zero, and is still told.
-fn written(out: &mut String, key: &str, value: f64) {
-    let hundredths = (value * 100.0).round();
-    if !(0.0..1e15).contains(&hundredths) {
+fn written(out: &mut String, key: &str, hundredths: u64) {
+    if hundredths >= 1_000_000_000_000_000 {
         return; // not a measurement
     }
     let hundredths = hundredths as i64;

@@ -164,7 +164,7 @@ pub fn is_supplemental_data_id(text: &str) -> bool {
 
 /// A supplemental data id made of random bytes.
 pub(crate) fn new_supplemental_data_id(bytes: &[u8; 16]) -> String {
-    let digit = |value: u8| char::from_digit(u32::from(value & 15), 16).map_or('0', |c| c.to_ascii_uppercase());
+    let digit = |value: u8| char::from(b"0123456789ABCDEF"[usize::from(value & 15)]);
     let mut out = String::with_capacity(ID_LENGTH);
     for (at, byte) in bytes.iter().enumerate() {
         if at == 8 {
@@ -227,7 +227,7 @@ impl<'a> Visitor<'a> {
     /// The supplemental data id for `consumer`; `make` makes a new one if the consumer has had all there are.
     pub(crate) fn supplemental_data_id(&mut self, consumer: &str, make: impl FnOnce() -> String) -> Cow<'a, str> {
         let ids = self.ids.get_or_insert_default();
-        let key = format!("payload:{consumer}");
+        let key = ["payload:", consumer].concat();
         if let Some(last) = &ids.last
             && !is_consumed(&ids.last_consumed, &key)
         {

@@ -404,9 +404,10 @@ fn debug_texts(seen: &mut Seen) {
     let request = target_sdk_core::transport::Request {
         purpose: target_sdk_core::transport::Purpose::Delivery,
         method: target_sdk_core::transport::Method::Post,
-        url: "http://x/?kanarie".to_owned(),
-        headers: vec![("cookie", "kanarie".to_owned())],
-        body: Some("kanarie".to_owned()),
+        common: None,
+        url: "http://x/?kanarie".into(),
+        headers: vec![("cookie", "kanarie".into())],
+        body: Some("kanarie".into()),
         deadline: tokio::time::Instant::now(),
         max_retries: 0,
         max_body_bytes: 1,

@@ -44,7 +44,7 @@ async fn nothing_outlives_its_deadline() {
         let calls = (0..16).map(|nth| {
             let (transport, mut request) = (transport.clone(), post(server.url()));
             if place == "stalls the handshake" {
-                request.url = request.url.replace("http://", "https://");
+                request.url = request.url.replace("http://", "https://").into();
             }
             // Some may repeat what they cannot finish.
             request.max_retries = nth % 3;
@@ -82,7 +82,7 @@ async fn a_server_that_never_reads_keeps_nothing() {
     let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
     let (transport, before) = (transport(), tasks());
     let calls = (0..4).map(|_| {
-        let request = Request { body: Some("x".repeat(8 << 20)), ..post(url.clone()) };
+        let request = Request { body: Some("x".repeat(8 << 20).into()), ..post(url.clone()) };
         let transport = transport.clone();
         async move { transport.send(within(500, request)).await }
     });

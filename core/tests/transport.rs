@@ -451,7 +451,7 @@ async fn artifact_redirects_are_followed_within_the_host_three_times() {
 async fn header_values_cannot_break_out() {
     let (server, served) = Server::answering(&[OK]).await;
     for value in ["a\r\nx-evil: 1", "a\nb", "a\0b"] {
-        let request = Request { headers: vec![("x-request-id", value.to_owned())], ..post(server.url()) };
+        let request = Request { headers: vec![("x-request-id", value.into())], ..post(server.url()) };
         let error = transport().send(request).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidOptions);
         assert!(error.message().contains("x-request-id") && !error.message().contains("evil"));

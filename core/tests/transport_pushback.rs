@@ -39,7 +39,7 @@ async fn ill(head: String) -> (Server, Arc<AtomicUsize>, Arc<AtomicBool>) {
     (server, served, well)
 }
 
-async fn failed(transport: &Transport, request: Request) -> Error {
+async fn failed(transport: &Transport, request: Request<'_>) -> Error {
     transport.send(request).await.map(|_| ()).unwrap_err()
 }
 

@@ -64,9 +64,10 @@ fn check_request(sealed: &Sealed, config: &Config) {
     let request = Request {
         purpose: target_sdk_core::transport::Purpose::Delivery,
         method: Method::Post,
-        url: sealed.url.clone(),
-        headers: endpoint::headers(&sealed.request_id),
-        body: Some(sealed.body.clone()),
+        url: sealed.url.as_str().into(),
+        common: None,
+        headers: endpoint::headers(&sealed.request_id).into(),
+        body: Some(sealed.body.clone().into()),
         deadline: std::time::Instant::now().into(),
         max_retries: 0,
         max_body_bytes: 1,

@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use target_sdk_core::client::{Client, FlushReport, State};
-use target_sdk_core::env::{Environment, SystemClock, SystemRandom};
+use target_sdk_core::env::{Environment, SystemClock};
 use target_sdk_core::error::ErrorKind;
 
 use crate::runtime::dispatcher;
@@ -18,6 +18,7 @@ use super::callback::{OnEvent, UserData, target_event_fn, target_free_fn};
 use super::guard;
 use super::handle::{self, library, target_client, target_queue, target_result};
 use super::hooks::{Hooks, Style};
+use super::random::IoRandom;
 use super::result::{ResultEntry, plain_error};
 use super::sized::{self, Sized};
 use super::status::{
@@ -227,7 +228,7 @@ pub unsafe extern "C" fn target_client_create(
         let environment = Environment {
             runtime: threads.handle().clone(),
             clock: Arc::new(SystemClock),
-            random: Arc::new(SystemRandom),
+            random: Arc::new(IoRandom),
             events: Arc::new(move |event| {
                 if let Some(hooks) = &sink {
                     hooks.emit(event);

@@ -22,6 +22,7 @@ pub mod status;
 mod guard;
 mod hooks;
 mod log;
+mod random;
 mod request;
 mod sized;
 mod text;

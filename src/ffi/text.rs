@@ -78,14 +78,20 @@ impl<T> Out<T> {
 }
 
 /// Text that C can read: NUL-terminated, at an address that does not change.
-pub(crate) struct Text(Box<[u8]>);
+pub(crate) struct Text(Vec<u8>);
 
 impl Text {
+    /// Room that is not worth a copy to give back.
+    const SPARE: usize = 1024;
+
     pub(crate) fn new(text: String) -> Text {
         let mut bytes = text.into_bytes();
         bytes.reserve_exact(1);
         bytes.push(0);
-        Text(bytes.into_boxed_slice())
+        if bytes.capacity() - bytes.len() > Text::SPARE.max(bytes.len() / 4) {
+            bytes.shrink_to_fit();
+        }
+        Text(bytes)
     }
 
     /// Without the NUL.

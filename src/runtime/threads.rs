@@ -18,6 +18,11 @@ thread_local! {
     static IS_IO: Cell<bool> = const { Cell::new(false) };
 }
 
+/// Whether this thread is one of the runtime's, on which no code of the host ever runs.
+pub(crate) fn is_io() -> bool {
+    IS_IO.try_with(Cell::get).unwrap_or(false)
+}
+
 /// Running threads.
 pub(crate) struct Threads {
     runtime: Mutex<Option<Runtime>>,
@@ -77,7 +82,7 @@ impl Threads {
     /// Runs `announce` when this I/O thread has done what it can do without waiting: answers that arrive together then
     /// cost one wake-up of another thread instead of one each. On any other thread runs it at once.
     pub(crate) fn soon(&self, announce: impl FnOnce() + Send + 'static) {
-        if !IS_IO.try_with(Cell::get).unwrap_or(false) {
+        if !is_io() {
             return announce();
         }
         let announce = OnDrop(Some(announce));

@@ -77,8 +77,9 @@ impl Geo {
         let request = Request {
             purpose: Purpose::Geo,
             method: Method::Get,
-            url: self.url.clone(),
-            headers: ip.map(|ip| ("x-forwarded-for", ip.to_owned())).into_iter().collect(),
+            url: self.url.as_str().into(),
+            common: None,
+            headers: ip.map(|ip| ("x-forwarded-for", ip.into())).into_iter().collect(),
             body: None,
             deadline,
             max_retries: 1,

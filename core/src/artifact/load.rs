@@ -134,12 +134,13 @@ impl<T: Send + Sync + 'static> Inner<T> {
         };
         let snapshot = self.current.load_full();
         let etag = snapshot.as_ref().and_then(|snapshot| snapshot.etag.clone());
-        let mut headers = vec![("accept", "application/json, application/octet-stream".to_owned())];
-        headers.extend(etag.iter().map(|etag| ("if-none-match", etag.clone())));
+        let mut headers = vec![("accept", "application/json, application/octet-stream".into())];
+        headers.extend(etag.iter().map(|etag| ("if-none-match", etag.as_str().into())));
         let request = Request {
             purpose: Purpose::Artifact,
             method: Method::Get,
-            url: self.settings.location.url.clone(),
+            url: self.settings.location.url.as_str().into(),
+            common: None,
             headers,
             body: None,
             deadline: Instant::now() + DEADLINE,

@@ -39,19 +39,25 @@ pub(super) fn begin(inner: &Arc<Inner>, operation: Operation, running: Running, 
     let inner = inner.clone();
     Call::Pending(Box::pin(async move {
         let mut kind = Kind::ServerSide;
-        let work = carry_on(&inner, operation, first, accepted, deadline, &mut kind);
-        let answer = unless_closed(&inner, work).await.map_err(|error| error.with_elapsed(accepted.elapsed()));
+        // The work keeps the deadline itself.
+        let answer = tokio::select! {
+            biased;
+            outcome = carry_on(&inner, operation, first, accepted, deadline, &mut kind) => outcome,
+            () = inner.life.closed() => Err(closed_meanwhile()),
+        };
+        let answer = answer.map_err(|error| error.with_elapsed(accepted.elapsed()));
         running.finish(kind, answer.as_ref().map(drop));
         answer
     }))
 }
 
 /// What a call needs next.
+#[allow(clippy::large_enum_variant)] // nearly always the largest
 enum Next {
     /// Nothing: it is answered.
     Done(Kind, Result<Answer>),
     /// The Delivery API.
-    Ask(Kind, Box<Remote>),
+    Ask(Kind, Remote),
     /// The first artifact, for so long.
     WaitForArtifact(Duration),
     /// The place of the visitor with this address (`None`: of this host).
@@ -87,7 +93,7 @@ fn attempt(inner: &Arc<Inner>, operation: &Operation, accepted: Instant, found: 
         Local::LookUp(address) => return Next::LookUp(address),
         Local::NotHere(prepared) => prepared,
     };
-    Next::Ask(kind, Box::new(Remote::new(inner, prepared, wants_attributes)))
+    Next::Ask(kind, Remote::new(inner, prepared, wants_attributes))
 }
 
 /// Does the I/O that a call needs, step by step.
@@ -143,13 +149,8 @@ fn read<'a>(inner: &Inner, operation: &'a Operation) -> Result<Prepared<'a>> {
     prepare(options, &inner.config, hint.as_deref().map(String::as_str), now_ms, &*inner.environment.random)
 }
 
-/// Runs `work`, which keeps the deadline itself, unless the client is closed meanwhile.
-async fn unless_closed<T>(inner: &Inner, work: impl Future<Output = Result<T>>) -> Result<T> {
-    tokio::select! {
-        biased;
-        outcome = work => outcome,
-        () = inner.life.closed() => Err(Error::new(ErrorKind::Closed, "the client was closed before the call was answered")),
-    }
+fn closed_meanwhile() -> Error {
+    Error::new(ErrorKind::Closed, "the client was closed before the call was answered")
 }
 
 /// What a request of the client's own has to do with telemetry.
@@ -213,7 +214,7 @@ impl Remote {
                 inner.telemetry.refused(self.telemetry.forget());
             }
         })?;
-        if self.telemetry.sent() {
+        if self.telemetry.sent() && inner.measured.load().is_some() {
             inner.measured.store(None);
         }
         if let Some(cluster) = sent.cluster() {

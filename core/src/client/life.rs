@@ -1,6 +1,6 @@
 //! Where a client is in its life, who waits for that, and the events that mark it.
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::State;
 use super::events::{EventWriter, Events};
@@ -9,6 +9,8 @@ use crate::error::{Error, ErrorKind, Result};
 /// The state of one client.
 pub(crate) struct Life {
     now: watch::Sender<Now>,
+    /// Rung when the client is closed.
+    over: Notify,
     events: Events,
 }
 
@@ -25,7 +27,7 @@ impl Life {
     /// A client that is starting.
     pub(crate) fn new(events: Events) -> Life {
         let now = Now { state: State::Starting, trouble: None, was_ready: false };
-        Life { now: watch::Sender::new(now), events }
+        Life { now: watch::Sender::new(now), over: Notify::new(), events }
     }
 
     pub(crate) fn state(&self) -> State {
@@ -117,23 +119,28 @@ impl Life {
         }
     }
 
-    /// Waits until the client is closed.
+    /// Waits until the client is closed. Every call does: this is cheaper than a receiver of the channel.
     pub(crate) async fn closed(&self) {
-        let mut changes = self.now.subscribe();
-        // An error means that nothing can change any more.
-        let _ = changes.wait_for(|now| now.state == State::Closed).await;
+        let over = self.over.notified(); // hears of it from here on
+        if self.state() != State::Closed {
+            over.await;
+        }
     }
 
     /// Changes the state under the lock of the channel, where the event is queued too, so that events come in the order of
     /// the changes. They are handed over after the lock is released. Returns whether there was an event to tell.
     fn change(&self, step: impl FnOnce(&mut Now) -> Option<EventWriter>) -> bool {
-        let mut told = false;
+        let (mut told, mut closed) = (false, false);
         self.now.send_modify(|now| {
             if let Some(event) = step(now) {
                 told = true;
                 self.events.push(event.finish(), now.state == State::Closed);
             }
+            closed = now.state == State::Closed;
         });
+        if closed {
+            self.over.notify_waiters();
+        }
         self.events.hand_over();
         told
     }

@@ -1,9 +1,13 @@
 //! Where a request goes, and under which headers.
 
+use std::borrow::Cow;
+
+use once_cell::race::OnceBox;
 use percent_encoding::utf8_percent_encode;
 
 use crate::config::Config;
-use crate::cookies::COMPONENT;
+use crate::cookies::push_component;
+use crate::transport::CommonHeaders;
 
 /// Name of this SDK in the `X-EXC-SDK` header.
 pub const SDK_NAME: &str = "AdobeTargetRust";
@@ -31,32 +35,47 @@ pub fn url(config: &Config, cluster: Option<&str>, session_id: &str) -> String {
         }
     }
     out.push_str("/rest/v1/delivery?imsOrgId=");
-    out.extend(utf8_percent_encode(&config.organization_id, COMPONENT));
+    push_component(&mut out, &config.organization_id);
     out.push_str("&sessionId=");
-    out.extend(utf8_percent_encode(session_id, COMPONENT));
+    push_component(&mut out, session_id);
     if let Some(version) = &config.version {
         out.push_str("&version=");
-        out.extend(utf8_percent_encode(version, COMPONENT));
+        push_component(&mut out, version);
     }
     out
 }
 
-/// The headers of a delivery call. The transport adds those that are its business: host, length, encodings.
-pub fn headers(request_id: &str) -> Vec<(&'static str, String)> {
+const REQUEST_ID: &str = "x-request-id";
+
+/// The headers of all delivery calls, by name. The transport adds those that are its business: host, length, encodings.
+const COMMON: [(&str, &str); 5] = [
+    ("content-type", "application/json"),
+    ("accept", "application/json"),
+    ("x-exc-sdk", SDK_NAME),
+    ("x-exc-sdk-version", SDK_VERSION),
+    (REQUEST_ID, ""),
+];
+
+/// The headers that all delivery calls have.
+pub(crate) fn common_headers() -> &'static CommonHeaders {
+    static HEADERS: OnceBox<CommonHeaders> = OnceBox::new();
+    HEADERS.get_or_init(|| Box::new(CommonHeaders::new(&COMMON)))
+}
+
+/// The header that each call has for itself.
+pub(crate) fn own_header(request_id: &str) -> (&'static str, Cow<'_, str>) {
     // ids that are not plain text are escaped: a header could not carry them
     let is_plain = request_id.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic());
-    let request_id = if is_plain {
-        request_id.to_owned()
-    } else {
-        utf8_percent_encode(request_id, percent_encoding::CONTROLS).to_string()
+    let id = match is_plain {
+        true => Cow::Borrowed(request_id),
+        false => utf8_percent_encode(request_id, percent_encoding::CONTROLS).into(),
     };
-    vec![
-        ("content-type", "application/json".to_owned()),
-        ("accept", "application/json".to_owned()),
-        ("x-exc-sdk", SDK_NAME.to_owned()),
-        ("x-exc-sdk-version", SDK_VERSION.to_owned()),
-        ("x-request-id", request_id),
-    ]
+    (REQUEST_ID, id)
+}
+
+/// The headers of a delivery call.
+pub fn headers(request_id: &str) -> [(&'static str, Cow<'_, str>); 5] {
+    COMMON.map(|(name, value)| if name == REQUEST_ID { own_header(request_id) } else { (name, value.into()) })
 }
 
 #[cfg(test)]
@@ -66,15 +85,14 @@ mod tests {
     #[test]
     fn headers_are_plain_text() {
         let headers = headers("é\u{7f}-1 ok");
-        assert_eq!(
-            headers,
-            [
-                ("content-type", "application/json".to_owned()),
-                ("accept", "application/json".to_owned()),
-                ("x-exc-sdk", "AdobeTargetRust".to_owned()),
-                ("x-exc-sdk-version", env!("CARGO_PKG_VERSION").to_owned()),
-                ("x-request-id", "%C3%A9%7F-1 ok".to_owned()),
-            ]
-        );
+        let expected = [
+            ("content-type", "application/json"),
+            ("accept", "application/json"),
+            ("x-exc-sdk", "AdobeTargetRust"),
+            ("x-exc-sdk-version", env!("CARGO_PKG_VERSION")),
+            ("x-request-id", "%C3%A9%7F-1 ok"),
+        ];
+        assert_eq!(headers, expected.map(|(name, value)| (name, value.into())));
+        assert!(format!("{:?}", common_headers()).contains("AdobeTargetRust"));
     }
 }

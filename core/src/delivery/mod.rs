@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+
 use crate::config::{Config, DecisioningMethod};
 use crate::cookies;
 use crate::envelope::{self, RawList};
@@ -133,9 +135,10 @@ pub async fn send<'s>(
         .send(Request {
             purpose: Purpose::Delivery,
             method: Method::Post,
-            url: sealed.url.clone(),
-            headers: endpoint::headers(&sealed.request_id),
-            body: Some(sealed.body.clone()),
+            url: sealed.url.as_str().into(),
+            common: Some(endpoint::common_headers()),
+            headers: vec![endpoint::own_header(&sealed.request_id)],
+            body: Some(Bytes::copy_from_slice(sealed.body.as_bytes())),
             deadline,
             max_retries: config.max_retries,
             max_body_bytes: config.max_response_bytes,
@@ -151,12 +154,13 @@ pub async fn send<'s>(
         target: "target_sdk::delivery",
         "request {}: status {}, {} bytes", sealed.request_id, delivered.status, delivered.response.len()
     );
+    let read = Instant::now();
     Ok(Sent {
         sealed,
         delivered,
         attempts: answer.attempts,
-        execution: started.elapsed(),
-        parsing: received.elapsed(),
+        execution: read - started,
+        parsing: read - received,
         timing: answer.timing,
     })
 }

@@ -307,7 +307,8 @@ fn is_empty_list(value: &Json<'_>) -> bool {
 }
 
 fn id(bytes: [u8; 16]) -> String {
-    uuid::Builder::from_random_bytes(bytes).into_uuid().simple().to_string()
+    let mut text = uuid::Uuid::encode_buffer();
+    uuid::Builder::from_random_bytes(bytes).into_uuid().simple().encode_lower(&mut text).to_owned()
 }
 
 /// Reads the cookie; borrows what it can from it.

@@ -1,13 +1,13 @@
 //! The server's answer: checked, searched once for what the envelope repeats, and passed on byte by byte.
 
-use std::fmt;
+use std::borrow::Cow;
 
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Unexpected, Visitor};
-use serde_json::value::RawValue;
+use serde::de::IgnoredAny;
 
 use crate::envelope::RawList;
 use crate::error::{Error, ErrorKind, Phase, Result};
 use crate::excerpt::excerpt;
+use crate::json::{Raw, Scanner};
 
 /// An answer of the Delivery API.
 #[derive(Clone, PartialEq, Eq)]
@@ -44,12 +44,17 @@ pub fn read(status: u16, body: Vec<u8>) -> Result<Delivered> {
         text.remove(0); // a byte order mark, which JSON readers need not accept
     }
     let mut found = Found::default();
-    let mut reader = serde_json::Deserializer::from_str(&text);
-    let parsed = Place::Answer(&mut found).deserialize(&mut reader).and_then(|()| reader.end());
-    if let Err(error) = parsed {
+    let mut reader = Reader(Scanner::new(&text));
+    if reader.answer(&mut found).is_none() {
         // serde's own message may quote the answer: only the place is told
-        let what = if error.is_data() { "not a Delivery API response" } else { "not JSON" };
-        let what = format!("the answer is {what} (line {} column {})", error.line(), error.column());
+        let (what, line, column) = match serde_json::from_str::<IgnoredAny>(&text) {
+            Err(error) => ("JSON", error.line(), error.column()),
+            Ok(_) => {
+                let (line, column) = reader.0.place();
+                ("a Delivery API response", line, column)
+            }
+        };
+        let what = format!("the answer is not {what} (line {line} column {column})");
         return Err(fault(what, text.as_bytes()));
     }
     Ok(found.into_delivered(status, text))
@@ -104,156 +109,126 @@ impl Found {
     }
 }
 
-/// Where in the answer the reader is, and where what it finds there goes. The text is read once, and nothing is built.
-enum Place<'f> {
-    Answer(&'f mut Found),
-    Id(&'f mut Option<String>),
-    Mode(&'f mut Mode),
-    Items(&'f mut Section),
-    Item(&'f mut Section),
-    Options(&'f mut RawList),
-    Option(&'f mut RawList),
-}
+/// Reads the answer's text once. Nothing is built of it, and what is none of the reader's business is only skipped.
+struct Reader<'a>(Scanner<'a>);
 
-impl Place<'_> {
-    /// Reads the value of one member.
-    fn member<'de, A: MapAccess<'de>>(&mut self, key: Key, map: &mut A) -> Result<(), A::Error> {
-        match (self, key) {
-            (Place::Answer(found), Key::Id) => map.next_value_seed(Place::Id(fresh(&mut found.tnt_id))),
-            (Place::Answer(found), Key::EdgeHost) => map.next_value().map(|host| found.edge_host = host),
-            (Place::Answer(found), Key::TelemetryServerToken) => {
-                map.next_value().map(|token| found.telemetry_server_token = token)
-            }
-            (Place::Answer(found), Key::Execute) => map.next_value_seed(Place::Mode(fresh(&mut found.execute))),
-            (Place::Answer(found), Key::Prefetch) => map.next_value_seed(Place::Mode(fresh(&mut found.prefetch))),
-            (Place::Id(tnt_id), Key::TntId) => map.next_value().map(|id| **tnt_id = id),
-            (Place::Mode(mode), Key::PageLoad) => map.next_value_seed(Place::Item(fresh(&mut mode.page_load))),
-            (Place::Mode(mode), Key::Views) => map.next_value_seed(Place::Items(fresh(&mut mode.views))),
-            (Place::Mode(mode), Key::Mboxes) => map.next_value_seed(Place::Items(fresh(&mut mode.mboxes))),
-            (Place::Item(item), Key::Analytics) => map.next_value().map(|raw| push_raw(&mut item.analytics, raw)),
-            (Place::Item(item), Key::Trace) => map.next_value().map(|raw| push_raw(&mut item.traces, raw)),
-            (Place::Item(item), Key::Options) => map.next_value_seed(Place::Options(&mut item.tokens)),
-            (Place::Option(tokens), Key::ResponseTokens) => map.next_value().map(|raw: &RawValue| {
-                let members = raw.get().strip_prefix('{').and_then(|raw| raw.strip_suffix('}'));
-                if members.is_some_and(|members| !members.trim_ascii().is_empty()) {
-                    tokens.push(raw.get());
-                }
-            }),
-            _ => map.next_value::<IgnoredAny>().map(drop),
-        }
-    }
-}
-
-/// A member that comes twice replaces what came first.
+/// The place of a member that may come twice; the second replaces the first.
 fn fresh<T: Default>(place: &mut T) -> &mut T {
     *place = T::default();
     place
 }
 
-fn push_raw(list: &mut RawList, raw: &RawValue) {
-    if raw.get() != "null" {
-        list.push(raw.get());
+/// `None`, here and below: it is not as it should be.
+impl<'a> Reader<'a> {
+    fn answer(&mut self, found: &mut Found) -> Option<()> {
+        if self.0.peek() == b'n' {
+            return None;
+        }
+        self.members(|reader, key| match key {
+            "id" => reader.members(|reader, key| match key {
+                "tntId" => reader.text(&mut found.tnt_id),
+                _ => reader.skip(),
+            }),
+            "edgeHost" => reader.text(&mut found.edge_host),
+            "telemetryServerToken" => reader.text(&mut found.telemetry_server_token),
+            "execute" => reader.mode(fresh(&mut found.execute)),
+            "prefetch" => reader.mode(fresh(&mut found.prefetch)),
+            _ => reader.skip(),
+        })?;
+        self.0.is_over().then_some(())
     }
-}
 
-impl<'de> DeserializeSeed<'de> for Place<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Place<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Place::Items(_) | Place::Options(_) => "an array",
-            _ => "an object",
+    fn mode(&mut self, mode: &mut Mode) -> Option<()> {
+        self.members(|reader, key| match key {
+            "pageLoad" => reader.item(fresh(&mut mode.page_load)),
+            "views" => {
+                let section = fresh(&mut mode.views);
+                reader.elements(|reader| reader.item(section))
+            }
+            "mboxes" => {
+                let section = fresh(&mut mode.mboxes);
+                reader.elements(|reader| reader.item(section))
+            }
+            _ => reader.skip(),
         })
     }
 
-    fn visit_unit<E: serde::de::Error>(self) -> Result<(), E> {
-        match self {
-            Place::Answer(_) => Err(E::invalid_type(Unexpected::Unit, &self)),
-            _ => Ok(()), // null counts as absent
-        }
-    }
-
-    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
-        if matches!(self, Place::Items(_) | Place::Options(_)) {
-            return Err(serde::de::Error::invalid_type(Unexpected::Map, &self));
-        }
-        while let Some(key) = map.next_key_seed(KeySeed)? {
-            self.member(key, &mut map)?;
-        }
-        Ok(())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
-        match self {
-            Place::Items(section) => while items.next_element_seed(Place::Item(section))?.is_some() {},
-            Place::Options(tokens) => while items.next_element_seed(Place::Option(tokens))?.is_some() {},
-            other => return Err(serde::de::Error::invalid_type(Unexpected::Seq, &other)),
-        }
-        Ok(())
-    }
-}
-
-/// The keys that matter.
-#[derive(Clone, Copy)]
-enum Key {
-    Id,
-    TntId,
-    EdgeHost,
-    TelemetryServerToken,
-    Execute,
-    Prefetch,
-    PageLoad,
-    Views,
-    Mboxes,
-    Analytics,
-    Trace,
-    Options,
-    ResponseTokens,
-    Other,
-}
-
-struct KeySeed;
-
-impl<'de> DeserializeSeed<'de> for KeySeed {
-    type Value = Key;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Key, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl Visitor<'_> for KeySeed {
-    type Value = Key;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a key")
-    }
-
-    fn visit_str<E>(self, key: &str) -> Result<Key, E> {
-        Ok(match key {
-            "id" => Key::Id,
-            "tntId" => Key::TntId,
-            "edgeHost" => Key::EdgeHost,
-            "telemetryServerToken" => Key::TelemetryServerToken,
-            "execute" => Key::Execute,
-            "prefetch" => Key::Prefetch,
-            "pageLoad" => Key::PageLoad,
-            "views" => Key::Views,
-            "mboxes" => Key::Mboxes,
-            "analytics" => Key::Analytics,
-            "trace" => Key::Trace,
-            "options" => Key::Options,
-            "responseTokens" => Key::ResponseTokens,
-            _ => Key::Other,
+    fn item(&mut self, section: &mut Section) -> Option<()> {
+        self.members(|reader, key| match key {
+            "analytics" => reader.raw(&mut section.analytics),
+            "trace" => reader.raw(&mut section.traces),
+            "options" => reader.elements(|reader| {
+                reader.members(|reader, key| match key {
+                    "responseTokens" => reader.tokens(&mut section.tokens),
+                    _ => reader.skip(),
+                })
+            }),
+            _ => reader.skip(),
         })
+    }
+
+    fn tokens(&mut self, list: &mut RawList) -> Option<()> {
+        let raw = self.0.skip()?;
+        let members = raw.strip_prefix('{').and_then(|raw| raw.strip_suffix('}'));
+        if members.is_some_and(|members| !members.trim_ascii().is_empty()) {
+            list.push(raw);
+        }
+        Some(())
+    }
+
+    fn raw(&mut self, list: &mut RawList) -> Option<()> {
+        let raw = self.0.skip()?;
+        if raw != "null" {
+            list.push(raw);
+        }
+        Some(())
+    }
+
+    fn skip(&mut self) -> Option<()> {
+        self.0.skip().map(drop)
+    }
+
+    /// A text, or `null` for none.
+    fn text(&mut self, place: &mut Option<String>) -> Option<()> {
+        *place = match self.0.peek() {
+            b'n' => self.0.word("null").map(|()| None)?,
+            _ => Some(unescaped(self.0.string()?)?.into_owned()),
+        };
+        Some(())
+    }
+
+    /// The members of an object. `null` counts as absent.
+    fn members(&mut self, mut member: impl FnMut(&mut Self, &str) -> Option<()>) -> Option<()> {
+        if self.0.peek() == b'n' {
+            return self.0.word("null");
+        }
+        let mut first = self.0.take(b'{').then_some(true)?;
+        while self.0.next(b'}', first)? {
+            first = false;
+            let key = unescaped(self.0.key()?)?;
+            member(self, &key)?;
+        }
+        Some(())
+    }
+
+    /// The elements of an array. `null` counts as absent.
+    fn elements(&mut self, mut element: impl FnMut(&mut Self) -> Option<()>) -> Option<()> {
+        if self.0.peek() == b'n' {
+            return self.0.word("null");
+        }
+        let mut first = self.0.take(b'[').then_some(true)?;
+        while self.0.next(b']', first)? {
+            first = false;
+            element(self)?;
+        }
+        Some(())
+    }
+}
+
+fn unescaped(raw: Raw<'_>) -> Option<Cow<'_, str>> {
+    match raw {
+        Raw::Plain(text) => Some(Cow::Borrowed(text)),
+        Raw::Escaped(text) => serde_json::from_str(text).ok().map(Cow::Owned),
     }
 }
 

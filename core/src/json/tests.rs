@@ -1,4 +1,5 @@
 use super::*;
+use crate::error::ErrorKind;
 
 fn round_trip(text: &str) -> String {
     parse(text, &Limits::OPTIONS).unwrap().to_string()
@@ -85,4 +86,86 @@ fn pointers() {
     for missing in ["/a/00", "/a/+0", "/a/1", "/x", "a", "/a/-"] {
         assert!(value.pointer(missing).is_none(), "{missing}");
     }
+}
+
+/// What serde_json alone makes of a document, which the scanner must make of it, too.
+fn with_serde<'a>(text: &'a str, limits: &Limits) -> Option<Json<'a>> {
+    parse::deserialize(text, parse::Seed { limits, depth: 0 }).ok()
+}
+
+#[test]
+fn reads_what_serde_json_reads() {
+    const LIMITS: Limits = Limits { bytes: 1 << 20, depth: 3, keys: 4, string: 9, duplicates: Duplicates::LastWins };
+    let parts = [
+        "{",
+        "}",
+        "[",
+        "]",
+        ",",
+        ":",
+        " ",
+        "\n",
+        "\"a\"",
+        "\"b\"",
+        "\"\"",
+        "\"é\\n\"",
+        "\"\\u00e9\"",
+        "\"\\ud83d\\ude00\"",
+        "\"\\ud800\"",
+        "\"123456789\"",
+        "\"1234567890\"",
+        "\"\\n23456789\"",
+        "\"",
+        "\\",
+        "null",
+        "true",
+        "false",
+        "0",
+        "-0",
+        "7",
+        "18446744073709551615",
+        "18446744073709551616",
+        "-9223372036854775808",
+        "-9223372036854775809",
+        "0.1",
+        "1e5",
+        "1E400",
+        "-",
+        "1.",
+        "01",
+        "\u{1}",
+        "{\"a\":1,\"a\":2}",
+        "{\"a\":1,\"b\":2,\"c\":3,\"d\":4,\"e\":5}",
+        "[[[]]]",
+        "[[[[]]]]",
+    ];
+    let mut random = 7_u64;
+    let mut pick = |below: usize| {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (random >> 33) as usize % below
+    };
+    let (mut taken, mut refused) = (0, 0);
+    for round in 0..60_000 {
+        let mut text = String::new();
+        if round % 2 == 0 {
+            (0..pick(6)).for_each(|_| text.push_str(parts[pick(parts.len())]));
+        } else {
+            // nearly right
+            let mut value = || parts[8 + pick(parts.len() - 8)];
+            text = format!(
+                "{{{}:{},\"k\":[{},{}]}}",
+                ["\"a\"", value()][usize::from(round % 16 == 1)],
+                value(),
+                value(),
+                value()
+            );
+        }
+        for duplicates in [Duplicates::LastWins, Duplicates::Refuse] {
+            let limits = Limits { duplicates, ..LIMITS };
+            let (ours, theirs) = (parse(&text, &limits).ok(), with_serde(&text, &limits));
+            assert_eq!(format!("{ours:?}"), format!("{theirs:?}"), "{text}"); // -0.0 and 0.0 are equal, their texts are not
+            if ours.is_some() { taken += 1 } else { refused += 1 }
+        }
+    }
+    assert!(taken > 5_000 && refused > 5_000, "{taken} {refused}");
 }

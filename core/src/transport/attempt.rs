@@ -1,8 +1,7 @@
 //! One attempt: send, read under caps, judge.
 
-use std::time::Instant;
-
 use reqwest::header::{CONTENT_ENCODING, DATE, HeaderMap, LOCATION, RETRY_AFTER};
+use tokio::time::Instant;
 
 use super::body::{Collector, Refused};
 use super::failure::{self, Facts, Failure};
@@ -16,8 +15,9 @@ use crate::excerpt::excerpt;
 const ERROR_PAGE: usize = 16 << 10;
 
 /// What one attempt led to.
+#[allow(clippy::large_enum_variant)] // made and taken apart at once: a box would cost more than the move
 pub(super) enum Outcome {
-    Answer(Box<Response>),
+    Answer(Response),
     /// A redirect, with the `Location` as it came.
     Redirect {
         status: u16,
@@ -40,17 +40,18 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// Sends `request` once. `received` is told the bytes of each answer, wanted or not.
+/// Sends `request` once, now, at `began`. `received` is told the bytes of each answer, wanted or not. Returns when it ended,
+/// too.
 pub(super) async fn attempt(
     client: &reqwest::Client,
     request: reqwest::Request,
     plan: &Plan<'_>,
     probe: &Probe,
+    began: Instant,
     received: impl Fn(usize),
-) -> Result<Outcome, Failure> {
-    let began = Instant::now();
+) -> Result<(Outcome, Instant), Failure> {
     let mut response = client.execute(request).await.map_err(|error| failure::sending(&error, plan.facts(probe)))?;
-    let time_to_first_byte = began.elapsed();
+    let head = Instant::now();
     probe.enter(Phase::Read);
     let status = response.status().as_u16();
 
@@ -58,7 +59,7 @@ pub(super) async fn attempt(
     if !(response.status().is_success() || (status == 304 && plan.idempotent)) {
         if plan.follow_redirects && matches!(status, 301 | 302 | 303 | 307 | 308) {
             let location = text(response.headers(), LOCATION.as_str()).unwrap_or_default().to_owned();
-            return Ok(Outcome::Redirect { status, location });
+            return Ok((Outcome::Redirect { status, location }, head));
         }
         let page = read_error_page(&mut response).await;
         received(page.wire());
@@ -76,8 +77,8 @@ pub(super) async fn attempt(
     if !gzip && response.content_length().is_some_and(|length| length > plan.max_body_bytes as u64) {
         return Err(refused(Refused::TooLarge { cap: plan.max_body_bytes }));
     }
-    let mut body = Collector::new(gzip, plan.max_body_bytes);
-    let download = Instant::now();
+    let expected = response.content_length().and_then(|length| usize::try_from(length).ok());
+    let mut body = Collector::new(gzip, plan.max_body_bytes, expected.unwrap_or(0));
     loop {
         match response.chunk().await {
             Ok(Some(piece)) => {
@@ -88,21 +89,21 @@ pub(super) async fn attempt(
             Err(error) => return Err(failure::reading(&error, plan.facts(probe), body.wire())),
         }
     }
-    let download = download.elapsed();
-    probe.enter(Phase::Decode);
+    let ended = Instant::now();
+    let progress = probe.enter(Phase::Decode);
     let response_size = body.wire();
     let body = body.finish().map_err(refused)?;
-    let progress = probe.progress();
     let timing = Timing {
         dns: progress.dns,
         tls: progress.tls,
-        time_to_first_byte: Some(time_to_first_byte),
-        download: Some(download),
+        time_to_first_byte: Some(head - began),
+        download: Some(ended - head),
         response_size,
     };
     let version = if response.version() == reqwest::Version::HTTP_2 { "HTTP/2" } else { "HTTP/1.1" };
     let headers = std::mem::take(response.headers_mut());
-    Ok(Outcome::Answer(Box::new(Response { status, headers, body, attempts: progress.attempts, timing, version })))
+    let answer = Response { status, headers, body, attempts: progress.attempts, timing, version };
+    Ok((Outcome::Answer(answer), ended))
 }
 
 fn decode(status: u16, message: String) -> Failure {
@@ -111,7 +112,7 @@ fn decode(status: u16, message: String) -> Failure {
 
 async fn read_error_page(response: &mut reqwest::Response) -> Collector {
     let gzip = encoding(response.headers()).unwrap_or(false);
-    let mut page = Collector::new(gzip, ERROR_PAGE);
+    let mut page = Collector::new(gzip, ERROR_PAGE, 0);
     // Whatever goes wrong here, the status is the error.
     while let Ok(Some(piece)) = response.chunk().await {
         if page.push(&piece).is_err() {

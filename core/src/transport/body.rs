@@ -8,6 +8,8 @@ use flate2::write::MultiGzDecoder;
 /// Expansion that no honest JSON reaches, looked at once this much has come out.
 const RATIO: usize = 200;
 const RATIO_FROM: usize = 1 << 20;
+/// A server is believed so much: more is only reserved when it comes.
+const RESERVED: usize = 64 << 10;
 
 /// Takes a body piece by piece.
 pub(super) struct Collector {
@@ -45,9 +47,10 @@ impl fmt::Display for Refused {
 }
 
 impl Collector {
-    /// For a body of at most `cap` decoded bytes.
-    pub(super) fn new(gzip: bool, cap: usize) -> Collector {
-        let sink = Sink { out: Vec::new(), cap, wire: 0, refused: None };
+    /// For a body of at most `cap` decoded bytes; `expected` is what the server has announced.
+    pub(super) fn new(gzip: bool, cap: usize, expected: usize) -> Collector {
+        let out = if gzip { Vec::new() } else { Vec::with_capacity(expected.min(cap).min(RESERVED)) };
+        let sink = Sink { out, cap, wire: 0, refused: None };
         let decoder = if gzip { Decoder::Gzip(Box::new(MultiGzDecoder::new(sink))) } else { Decoder::Plain(sink) };
         Collector { decoder, wire: 0 }
     }
@@ -156,7 +159,7 @@ mod tests {
     }
 
     fn collect(gzip: bool, cap: usize, body: &[u8], piece: usize) -> Result<Vec<u8>, Refused> {
-        let mut collector = Collector::new(gzip, cap);
+        let mut collector = Collector::new(gzip, cap, body.len());
         for piece in body.chunks(piece) {
             collector.push(piece)?;
         }
@@ -203,7 +206,7 @@ mod tests {
     #[test]
     fn a_bomb_is_stopped_early() {
         let bomb = gzip(&vec![0; 64 << 20]);
-        let mut collector = Collector::new(true, 256 << 20);
+        let mut collector = Collector::new(true, 256 << 20, 0);
         let refused = bomb.chunks(1024).find_map(|piece| collector.push(piece).err());
         assert_eq!(refused, Some(Refused::Bomb));
         assert!(collector.into_partial().len() < 2 << 20);

@@ -1,9 +1,11 @@
 //! For fuzz targets.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::body::{Collector, Refused};
+use super::route::{self, Route, Target};
 use super::{Request, send};
 use crate::error::Result;
 
@@ -37,7 +39,7 @@ pub fn collect<'p>(
     cap: usize,
     pieces: impl IntoIterator<Item = &'p [u8]>,
 ) -> std::result::Result<Vec<u8>, (Refusal, Vec<u8>)> {
-    let mut collector = Collector::new(gzip, cap);
+    let mut collector = Collector::new(gzip, cap, 0);
     for piece in pieces {
         if let Err(refused) = collector.push(piece) {
             return Err((refused.into(), collector.into_partial()));
@@ -50,20 +52,26 @@ pub fn collect<'p>(
 pub type Headers = Vec<(String, Vec<u8>)>;
 
 /// The URL and the headers that a request is sent with.
-pub fn head(request: &Request) -> Result<(url::Url, Headers)> {
-    let url = send::checked_url(&request.url)?;
+pub fn head(request: &Request<'_>) -> Result<(url::Url, Headers)> {
+    // As a delivery goes: in two parts if its URL can be cut.
+    let (base, pairs) = route::cut(&request.url).unwrap_or((&request.url, ""));
+    let url = Target { route: target(base)?, pairs }.url();
     let headers = send::checked_headers(request)?;
     Ok((url, headers.iter().map(|(name, value)| (name.to_string(), value.as_bytes().to_vec())).collect()))
 }
 
+fn target(url: &str) -> Result<Arc<Route>> {
+    Ok(Arc::new(Route { url: route::checked_url(url)?, health: Arc::default() }))
+}
+
 /// The address that a URL names, if the policy for addresses is to look at it.
 pub fn literal_address(url: &str) -> Option<Option<IpAddr>> {
-    send::checked_url(url).ok().map(|url| send::literal_address(&url))
+    target(url).ok().map(|route| route.literal_address())
 }
 
 /// Where a redirect leads, if it may be followed.
 pub fn redirected(from: &str, location: &str) -> Option<url::Url> {
-    super::redirect::redirected(&send::checked_url(from).ok()?, location, 1).ok()
+    super::redirect::redirected(&route::checked_url(from).ok()?, location, 1).ok()
 }
 
 /// Whether the address can be a server on the public internet.

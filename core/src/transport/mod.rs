@@ -13,15 +13,20 @@ mod pool;
 mod probe;
 mod redirect;
 mod retry;
+mod route;
 mod send;
-crate::opaque::opaque_debug! { Request { purpose, method, deadline, max_retries } Response { status, attempts, timing, version } }
+crate::opaque::opaque_debug! { Request<'r> { purpose, method, deadline, max_retries } Response { status, attempts, timing, version } }
 
 #[cfg(test)]
 mod tests;
 mod tls;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
+
+use bytes::Bytes;
+use reqwest::header::{ACCEPT_ENCODING, HeaderMap, HeaderName, HeaderValue};
 
 use crate::config::TransportConfig;
 use crate::error::Result;
@@ -50,18 +55,41 @@ pub enum Method {
     Post,
 }
 
+/// Headers that requests have in common: put together once instead of for each.
+#[derive(Debug)]
+pub struct CommonHeaders(HeaderMap);
+
+impl CommonHeaders {
+    /// Headers with these (lower-case) names and values. A name that each request gives a value of its own should be
+    /// here, too, with any value: then there is room for it.
+    pub fn new(headers: &[(&'static str, &'static str)]) -> CommonHeaders {
+        // With room for two more: reqwest looks for one that it adds, hyper adds one.
+        let mut map = HeaderMap::with_capacity(headers.len() + 3);
+        map.insert(ACCEPT_ENCODING, ENCODINGS);
+        for (name, value) in headers {
+            map.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+        CommonHeaders(map)
+    }
+}
+
+/// The encodings that answers may have.
+const ENCODINGS: HeaderValue = HeaderValue::from_static("gzip");
+
 /// One request. All attempts carry the same body and headers.
-pub struct Request {
+pub struct Request<'r> {
     /// What it is for. Artifact requests follow up to three redirects within their host, never from https to http.
     pub purpose: Purpose,
     /// Method. A GET is repeated after any failure of the network, a POST only when it cannot have been processed.
     pub method: Method,
     /// Complete URL.
-    pub url: String,
-    /// Header names (lower-case) and values.
-    pub headers: Vec<(&'static str, String)>,
+    pub url: Cow<'r, str>,
+    /// Headers that it has in common with others.
+    pub common: Option<&'r CommonHeaders>,
+    /// Names (lower-case) and values of its own headers.
+    pub headers: Vec<(&'static str, Cow<'r, str>)>,
     /// Body of a POST.
-    pub body: Option<String>,
+    pub body: Option<Bytes>,
     /// Nothing runs past this: queueing, look-up, connect, TLS, all attempts, body.
     pub deadline: tokio::time::Instant,
     /// Retries allowed beyond the first attempt.
@@ -77,7 +105,7 @@ pub struct Request {
 pub struct Response {
     /// HTTP status.
     pub status: u16,
-    pub(crate) headers: reqwest::header::HeaderMap,
+    pub(crate) headers: HeaderMap,
     /// Decoded body.
     pub body: Vec<u8>,
     /// Requests sent.
@@ -166,8 +194,8 @@ impl Transport {
     /// Sends a request: retries what is safe to retry, inside the deadline. Dropping the future ends the I/O.
     ///
     /// Any status but 2xx, and 304 to a GET, is an error of kind `Http` that carries the status and a body excerpt.
-    pub async fn send(&self, request: Request) -> Result<Response> {
-        self.0.send(request).await
+    pub fn send<'r>(&'r self, request: Request<'r>) -> impl Future<Output = Result<Response>> + 'r {
+        self.0.send(request)
     }
 
     /// Closes connections that nothing uses; those in use close when their request ends. A later request opens a new one.

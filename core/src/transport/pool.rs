@@ -94,8 +94,7 @@ impl Pool {
     }
 
     /// The client for a request.
-    pub(super) fn client(&self, needs: Needs) -> Result<reqwest::Client> {
-        let now = Instant::now();
+    pub(super) fn client(&self, needs: Needs, now: Instant) -> Result<reqwest::Client> {
         let mut clients = lock(&self.clients);
         let slot = &mut clients[self.slot(needs)];
         if let Some(aged) = slot.as_ref().filter(|aged| aged.until > now) {
@@ -109,8 +108,7 @@ impl Pool {
     }
 
     /// A request was answered over the pool's connections, whatever the answer.
-    pub(super) fn answered(&self, needs: Needs) {
-        let now = Instant::now();
+    pub(super) fn answered(&self, needs: Needs, now: Instant) {
         let mut clients = lock(&self.clients);
         if let Some(aged) = &mut clients[self.slot(needs)] {
             aged.answered = now;
@@ -212,9 +210,9 @@ mod tests {
         let pool = Pool::new(&config.transport).unwrap();
         let needs = Needs { https: true, public_only: false };
         let is_kept = || lock(&pool.clients)[pool.slot(needs)].is_some();
-        pool.client(needs).unwrap();
+        pool.client(needs, Instant::now()).unwrap();
         let began = Instant::now();
-        pool.answered(needs);
+        pool.answered(needs, Instant::now());
         pool.doubt(needs, began);
         assert!(is_kept(), "another request was answered meanwhile");
         let began = Instant::now();
@@ -222,7 +220,7 @@ mod tests {
         assert!(is_kept(), "that was another one");
         pool.doubt(needs, began);
         assert!(!is_kept());
-        pool.client(needs).unwrap();
+        pool.client(needs, Instant::now()).unwrap();
         pool.doubt(needs, Instant::now());
         assert!(is_kept(), "not twice in two seconds");
     }

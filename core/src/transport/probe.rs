@@ -46,8 +46,8 @@ impl Probe {
     }
 
     /// Runs `future` as the request that this probe watches.
-    pub(super) async fn watch<F: Future>(self: Arc<Probe>, future: F) -> F::Output {
-        PROBE.scope(self, future).await
+    pub(super) fn watch<F: Future>(self: Arc<Probe>, future: F) -> impl Future<Output = F::Output> {
+        PROBE.scope(self, future)
     }
 
     /// What is known now.
@@ -55,9 +55,11 @@ impl Probe {
         *self.lock()
     }
 
-    /// Notes where the request is.
-    pub(super) fn enter(&self, phase: Phase) {
-        self.lock().phase = phase;
+    /// Notes where the request is. Returns what is known then.
+    pub(super) fn enter(&self, phase: Phase) -> Progress {
+        let mut progress = self.lock();
+        progress.phase = phase;
+        *progress
     }
 
     /// A new attempt: on a pooled connection until a layer below says otherwise.
@@ -99,32 +101,41 @@ impl<S> tower_layer::Layer<S> for Connecting {
     type Service = Watched<S>;
 
     fn layer(&self, inner: S) -> Watched<S> {
-        Watched(inner)
+        Watched(Arc::new(inner))
     }
 }
 
-/// A connector that tells the probe.
-#[derive(Clone, Debug)]
-pub(super) struct Watched<S>(S);
+/// A connector that tells the probe. reqwest clones its connectors several times for each request, and this one allocates
+/// when it is cloned: that is left to those requests that do open a connection.
+#[derive(Debug)]
+pub(super) struct Watched<S>(Arc<S>);
+
+impl<S> Clone for Watched<S> {
+    fn clone(&self) -> Watched<S> {
+        Watched(Arc::clone(&self.0))
+    }
+}
 
 impl<S, R> tower_service::Service<R> for Watched<S>
 where
-    S: tower_service::Service<R>,
+    S: tower_service::Service<R> + Clone + Send + Sync + 'static,
     S::Future: Send + 'static,
+    R: Send + 'static,
 {
     type Response = S::Response;
     type Error = S::Error;
     type Future = Pin<Box<dyn Future<Output = Result<S::Response, S::Error>> + Send>>;
 
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.0.poll_ready(context)
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        Poll::Ready(Ok(())) // the clone below is asked
     }
 
     fn call(&mut self, request: R) -> Self::Future {
         note(|progress| progress.phase = Phase::Connect);
-        let connect = self.0.call(request);
+        let mut connector = S::clone(&self.0);
         Box::pin(async move {
-            let connection = connect.await?;
+            std::future::poll_fn(|context| connector.poll_ready(context)).await?;
+            let connection = connector.call(request).await?;
             note(|progress| {
                 progress.phase = Phase::Wait;
                 progress.connected = true;

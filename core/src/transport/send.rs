@@ -1,6 +1,5 @@
 //! One request from its lane to its answer: deadline, attempts, redirects.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,10 +7,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::Url;
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
-use url::Position;
 
 use super::attempt::{self, Outcome, Plan};
 use super::failure::{self, Failure};
@@ -20,7 +18,8 @@ use super::pool::{Needs, Pool};
 use super::probe::Probe;
 use super::redirect::redirected;
 use super::retry::{self, Retry};
-use super::{Method, Purpose, Request, Response, TransportStats, address};
+use super::route::{self, Route, Target};
+use super::{ENCODINGS, Method, Purpose, Request, Response, TransportStats, address};
 use crate::config::TransportConfig;
 use crate::error::{Error, ErrorKind, Phase, Result};
 
@@ -38,8 +37,8 @@ pub(super) struct Inner {
     /// By purpose and host.
     health: [Mutex<HashMap<String, Arc<Mutex<Health>>>>; 3],
     counters: Counters,
-    /// The URL of the last delivery, without its query: the next one nearly always differs in nothing else.
-    delivery_url: Mutex<Option<(String, Url)>>,
+    /// The route of the last delivery and the text it was made of: the next one nearly always takes the same.
+    delivery: Mutex<Option<(String, Arc<Route>)>>,
 }
 
 #[derive(Default)]
@@ -71,7 +70,7 @@ impl Inner {
             geo_lane: Semaphore::new(32),
             health: Default::default(),
             counters: Counters::default(),
-            delivery_url: Mutex::default(),
+            delivery: Mutex::default(),
         }
     }
 
@@ -94,26 +93,28 @@ impl Inner {
         }
     }
 
-    pub(super) async fn send(&self, request: Request) -> Result<Response> {
+    pub(super) async fn send(&self, request: Request<'_>) -> Result<Response> {
         let began = Instant::now();
         count(&self.counters.requests, 1);
-        let url = match request.purpose {
-            Purpose::Delivery => self.delivery_url(&request.url)?,
-            Purpose::Artifact | Purpose::Geo => checked_url(&request.url)?,
-        };
+        let target = self.target(request.purpose, &request.url)?;
         let probe = Probe::new();
         if began >= request.deadline {
-            return Err(failure::too_late(host_of(&url), probe.progress(), Duration::ZERO));
+            return Err(failure::too_late(target.route.host(), probe.progress(), Duration::ZERO));
         }
-        let run = Arc::clone(&probe).watch(self.run(&request, &url, &probe, began));
-        // Boxed: reqwest's future is large and would be copied into every caller's.
-        match tokio::time::timeout_at(request.deadline, Box::pin(run)).await {
+        let run = Arc::clone(&probe).watch(self.run(&request, target.clone(), &probe, began));
+        match tokio::time::timeout_at(request.deadline, run).await {
             Ok(result) => result,
-            Err(_) => Err(failure::too_late(host_of(&url), probe.progress(), began.elapsed())),
+            Err(_) => Err(failure::too_late(target.route.host(), probe.progress(), began.elapsed())),
         }
     }
 
-    async fn run(&self, request: &Request, url: &Url, probe: &Probe, began: Instant) -> Result<Response> {
+    async fn run(
+        &self,
+        request: &Request<'_>,
+        mut target: Target<'_>,
+        probe: &Probe,
+        began: Instant,
+    ) -> Result<Response> {
         let lane = match request.purpose {
             Purpose::Delivery => None,
             Purpose::Artifact => Some(&self.artifact_lane),
@@ -125,22 +126,20 @@ impl Inner {
             }
             None => None,
         };
-        let body = request.body.as_ref().map(|body| Bytes::from(body.clone()));
-        let mut url = Cow::Borrowed(url);
         let mut redirects = 0;
         loop {
-            let host = host_of(&url);
-            let outcome = self.attempts(request, &url, host, body.as_ref(), probe, began).await?;
+            let outcome = self.attempts(request, &target, probe, began).await?;
             let (status, location) = match outcome {
-                Outcome::Answer(response) => return Ok(*response),
+                Outcome::Answer(response) => return Ok(response),
                 Outcome::Redirect { status, location } => (status, location),
             };
             redirects += 1;
-            let next = redirected(&url, &location, redirects).map_err(|why| {
-                let failure = Failure::new(ErrorKind::Http, Phase::Wait, format!("{host} answered {status}: {why}"));
+            let next = redirected(&target.url(), &location, redirects).map_err(|why| {
+                let message = format!("{} answered {status}: {why}", target.route.host());
+                let failure = Failure::new(ErrorKind::Http, Phase::Wait, message);
                 Failure { http_status: Some(status), ..failure }.into_error(probe.progress().attempts, began.elapsed())
             })?;
-            url = Cow::Owned(next);
+            target = Target { route: self.route(request.purpose, next), pairs: "" };
         }
     }
 
@@ -151,15 +150,15 @@ impl Inner {
     /// The attempts at one URL.
     async fn attempts(
         &self,
-        request: &Request,
-        url: &Url,
-        host: &str,
-        body: Option<&Bytes>,
+        request: &Request<'_>,
+        target: &Target<'_>,
         probe: &Probe,
         began: Instant,
     ) -> Result<Outcome> {
+        let Route { url, health } = &*target.route;
+        let host = target.route.host();
         let public_only = !request.private_addresses_allowed;
-        if public_only && literal_address(url).is_some_and(|address| !address::is_public(address)) {
+        if public_only && target.route.literal_address().is_some_and(|address| !address::is_public(address)) {
             let message = format!("{host} is a loopback, link-local or private address, which is refused here");
             return Err(Failure::new(ErrorKind::Network, Phase::Connect, message).into_error(0, began.elapsed()));
         }
@@ -170,19 +169,19 @@ impl Inner {
             max_body_bytes: request.max_body_bytes,
             follow_redirects: request.purpose == Purpose::Artifact && request.method == Method::Get,
         };
-        let health = self.health(request.purpose, host);
         let mut retries = 0;
         let mut stale_retried = false;
         let mut last: Option<Failure> = None;
-        let needs = needs(request, url);
+        let needs = Needs { https: url.scheme() == "https", public_only };
         loop {
-            if let Err(refusal) = self.grant_rest(&health, host, request.deadline, probe, began).await {
+            if let Err(refusal) = self.grant_rest(health, host, request.deadline, probe, began).await {
                 return Err(match last {
                     Some(failure) => failure.into_error(probe.progress().attempts, began.elapsed()),
                     None => refusal,
                 });
             }
-            let Some(ticket) = self.admit(&health, host, needs, request.deadline) else {
+            let now = Instant::now();
+            let Some(ticket) = self.admit(health, host, needs, now, request.deadline, retries == 0) else {
                 // A host given up between two attempts: the failure that is known says more.
                 return Err(match last {
                     Some(failure) => failure.into_error(probe.progress().attempts, began.elapsed()),
@@ -193,38 +192,36 @@ impl Inner {
                     }
                 });
             };
-            if retries == 0 {
-                lock(&health).budget.request(Instant::now());
-            }
             // The pool may hold more connections that are dead: the one repetition goes over a new one.
             let client = match last.as_ref().is_some_and(|failure| failure.retry == Retry::Stale) {
                 true => self.pool.fresh_client(needs)?,
-                false => self.pool.client(needs)?,
+                false => self.pool.client(needs, now)?,
             };
-            let attempt = build(request, url, body)?;
+            let attempt = build(request, target)?;
             probe.begin_attempt();
             count(&self.counters.attempts, 1);
             count(&self.counters.bytes_out, request.body.as_ref().map_or(0, |body| body.len() as u64));
             let received = |bytes: usize| count(&self.counters.bytes_in, bytes as u64);
-            let failure = match attempt::attempt(&client, attempt, &plan, probe, received).await {
-                Ok(outcome) => {
-                    self.pool.answered(needs);
-                    ticket.settle(false);
+            let failure = match attempt::attempt(&client, attempt, &plan, probe, now, received).await {
+                Ok((outcome, ended)) => {
+                    self.pool.answered(needs, ended);
+                    ticket.settle(false, ended);
                     return Ok(outcome);
                 }
                 Err(failure) => failure,
             };
+            let ended = Instant::now();
             if failure.http_status.is_some() {
-                self.pool.answered(needs);
+                self.pool.answered(needs, ended);
             }
             // A connection that the server had closed while it was idle says nothing about the server.
-            ticket.settle(failure.host_down && !matches!(failure.retry, Retry::Stale | Retry::Unsent));
+            ticket.settle(failure.host_down && !matches!(failure.retry, Retry::Stale | Retry::Unsent), ended);
             if let (Retry::Asked(Some(wait)), Some(status)) = (failure.retry, failure.http_status) {
-                lock(&health).rest.asked(Instant::now(), wait, status, fastrand::f64());
+                lock(health).rest.asked(ended, wait, status, fastrand::f64());
             }
             let attempts = probe.progress().attempts;
             log::debug!(target: "target_sdk::transport", "attempt {attempts}: {}", failure.message);
-            let wait = match self.wait_before_retry(&failure, &health, retries, stale_retried, request) {
+            let wait = match self.wait_before_retry(&failure, health, retries, stale_retried, request) {
                 Some(wait) => wait,
                 None => return Err(failure.into_error(attempts, began.elapsed())),
             };
@@ -245,7 +242,7 @@ impl Inner {
         health: &Mutex<Health>,
         retries: u32,
         stale_retried: bool,
-        request: &Request,
+        request: &Request<'_>,
     ) -> Option<Duration> {
         if retries >= request.max_retries {
             return None;
@@ -314,25 +311,30 @@ impl Inner {
         (open, resting)
     }
 
-    /// [`checked_url`], which parses host and path only when they change.
-    fn delivery_url(&self, text: &str) -> Result<Url> {
-        let Some((base, query)) = text.split_once('?') else { return checked_url(text) };
-        let mut last = lock(&self.delivery_url);
-        if let Some((known, url)) = &*last
-            && known == base
-            && query.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#')
-        {
-            let mut url = url.clone();
-            drop(last);
-            url.set_query(Some(query));
-            return Ok(url);
-        }
-        let url = checked_url(text)?;
-        let mut without_query = url.clone();
-        without_query.set_query(None);
-        without_query.set_fragment(None);
-        *last = Some((base.to_owned(), without_query));
-        Ok(url)
+    /// Where a request goes. For deliveries, host and path are only looked at when they change.
+    fn target<'r>(&self, purpose: Purpose, url: &'r str) -> Result<Target<'r>> {
+        let cut = match purpose {
+            Purpose::Delivery => route::cut(url),
+            Purpose::Artifact | Purpose::Geo => None,
+        };
+        let Some((base, pairs)) = cut else {
+            return Ok(Target { route: self.route(purpose, route::checked_url(url)?), pairs: "" });
+        };
+        let mut last = lock(&self.delivery);
+        let route = match &*last {
+            Some((known, route)) if known == base => route.clone(),
+            _ => {
+                let route = self.route(purpose, route::checked_url(base)?);
+                last.insert((base.to_owned(), route)).1.clone()
+            }
+        };
+        Ok(Target { route, pairs })
+    }
+
+    fn route(&self, purpose: Purpose, url: Url) -> Arc<Route> {
+        let mut route = Route { url, health: Arc::default() };
+        route.health = self.health(purpose, route.host());
+        Arc::new(route)
     }
 
     fn health(&self, purpose: Purpose, host: &str) -> Arc<Mutex<Health>> {
@@ -356,31 +358,29 @@ impl Inner {
         Arc::clone(hosts.entry(host.to_owned()).or_default())
     }
 
+    /// Asks for an attempt, `None`: not now.
     fn admit<'a>(
         &'a self,
         health: &'a Mutex<Health>,
         host: &'a str,
         needs: Needs,
+        now: Instant,
         deadline: Instant,
+        is_first: bool,
     ) -> Option<Ticket<'a>> {
-        match lock(health).breaker.admit(Instant::now()) {
+        let admission = {
+            let mut health = lock(health);
+            let admission = health.breaker.admit(now);
+            if is_first && admission != Admission::Refused {
+                health.budget.request(now);
+            }
+            admission
+        };
+        match admission {
             Admission::Refused => None,
-            admission => Some(Ticket {
-                inner: self,
-                health,
-                host,
-                needs,
-                admission,
-                began: Instant::now(),
-                deadline,
-                settled: false,
-            }),
+            _ => Some(Ticket { inner: self, health, host, needs, admission, began: now, deadline, settled: false }),
         }
     }
-}
-
-fn needs(request: &Request, url: &Url) -> Needs {
-    Needs { https: url.scheme() == "https", public_only: !request.private_addresses_allowed }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -401,13 +401,13 @@ struct Ticket<'a> {
 }
 
 impl Ticket<'_> {
-    fn settle(mut self, failed: bool) {
-        self.record(failed);
+    fn settle(mut self, failed: bool, now: Instant) {
+        self.record(failed, now);
     }
 
-    fn record(&mut self, failed: bool) {
+    fn record(&mut self, failed: bool, now: Instant) {
         self.settled = true;
-        let change = lock(self.health).breaker.record(Instant::now(), self.admission, failed, fastrand::f64());
+        let change = lock(self.health).breaker.record(now, self.admission, failed, fastrand::f64());
         match change {
             Some(Change::Opened) => {
                 count(&self.inner.counters.breaker_opens, 1);
@@ -430,105 +430,46 @@ impl Drop for Ticket<'_> {
         if now >= self.deadline {
             self.inner.pool.doubt(self.needs, self.began);
             if now - self.began >= FAIR_CHANCE {
-                self.record(true);
+                self.record(true, now);
             }
         }
     }
 }
 
-pub(super) fn checked_url(text: &str) -> Result<Url> {
-    // No message repeats the URL: its query holds session ids.
-    let wrong = |what: &'static str| Error::new(ErrorKind::InvalidOptions, what);
-    if text.bytes().any(|byte| byte.is_ascii_control()) {
-        return Err(wrong("the request's URL has a control character in it"));
-    }
-    let url = Url::parse(text).map_err(|_| wrong("the request's URL is not a URL"))?;
-    if !matches!(url.scheme(), "http" | "https") {
-        return Err(wrong("the request's URL must begin with https:// or http://"));
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(wrong("the request's URL must not have a user name or password in it"));
-    }
-    Ok(url)
-}
-
-pub(super) fn checked_headers(request: &Request) -> Result<HeaderMap> {
-    let mut headers = HeaderMap::with_capacity(request.headers.len() + 2);
-    headers.insert("accept-encoding", HeaderValue::from_static("gzip"));
-    if request.body.is_some() {
-        headers.insert("content-type", HeaderValue::from_static("application/json"));
-    }
+pub(super) fn checked_headers(request: &Request<'_>) -> Result<HeaderMap> {
+    let mut headers = match request.common {
+        Some(common) => common.0.clone(),
+        None => {
+            let mut headers = HeaderMap::with_capacity(request.headers.len() + 2);
+            headers.insert(ACCEPT_ENCODING, ENCODINGS);
+            if request.body.is_some() {
+                headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            }
+            headers
+        }
+    };
     for (name, value) in &request.headers {
         let key = HeaderName::from_bytes(name.as_bytes())
             .map_err(|_| Error::internal(format!("`{name}` is not the name of a header")))?;
         let value = HeaderValue::from_str(value).map_err(|_| {
             Error::new(ErrorKind::InvalidOptions, format!("the value of header {name} has a forbidden character in it"))
         })?;
-        headers.insert(key, value);
+        // Inserting makes room for another header first, which is in vain for one that is there.
+        match headers.get_mut(&key) {
+            Some(place) => *place = value,
+            None => drop(headers.insert(key, value)),
+        }
     }
     Ok(headers)
 }
 
-fn build(request: &Request, url: &Url, body: Option<&Bytes>) -> Result<reqwest::Request> {
+fn build(request: &Request<'_>, target: &Target<'_>) -> Result<reqwest::Request> {
     let method = match request.method {
         Method::Get => reqwest::Method::GET,
         Method::Post => reqwest::Method::POST,
     };
-    let mut built = reqwest::Request::new(method, url.clone());
+    let mut built = reqwest::Request::new(method, target.url());
     *built.headers_mut() = checked_headers(request)?;
-    *built.body_mut() = body.map(|body| reqwest::Body::from(Bytes::clone(body)));
+    *built.body_mut() = request.body.as_ref().map(|body| reqwest::Body::from(Bytes::clone(body)));
     Ok(built)
-}
-
-/// `host`, with the port if it is not the scheme's own.
-fn host_of(url: &Url) -> &str {
-    &url[Position::BeforeHost..Position::AfterPort]
-}
-
-pub(super) fn literal_address(url: &Url) -> Option<std::net::IpAddr> {
-    // The parser has turned decimal, octal and hexadecimal forms into plain addresses.
-    url.host_str()?.trim_matches(['[', ']']).parse().ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn delivery_urls_are_the_same_from_memory() {
-        let inner =
-            Inner::new(&crate::config::Config::parse(r#"{"client":"c","organizationId":"o"}"#).unwrap().transport)
-                .unwrap();
-        for text in [
-            "https://a.example/rest/v1/delivery?imsOrgId=1%40AdobeOrg&sessionId=s1",
-            "https://a.example/rest/v1/delivery?imsOrgId=1%40AdobeOrg&sessionId=s2'\"<>",
-            "https://b.example:8443/rest/v1/delivery?sessionId=s3",
-            "https://b.example:8443/rest/v1/delivery?sessionId=s4#fragment",
-            "https://b.example:8443/rest/v1/delivery?",
-            "https://b.example:8443/rest/v1/delivery",
-        ] {
-            assert_eq!(inner.delivery_url(text).unwrap(), Url::parse(text).unwrap());
-        }
-        assert!(inner.delivery_url("https://b.example:8443/rest/v1/delivery?a\r\nb").is_err());
-    }
-
-    #[test]
-    fn urls_are_checked_and_never_repeated() {
-        for bad in ["", "rules", "ftp://h/secret", "https://user:secret@h/", "https://h/\r\nsecret", "https://"] {
-            let error = checked_url(bad).unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::InvalidOptions);
-            assert!(!error.message().contains("secret"), "{bad:?}");
-        }
-    }
-
-    #[test]
-    fn literal_addresses_are_recognised_however_they_are_written() {
-        for text in
-            ["http://2130706433/", "http://0x7f.1/", "http://0177.0.0.1/", "http://127.1/", "http://[::ffff:7f00:1]/"]
-        {
-            let address = literal_address(&checked_url(text).unwrap()).unwrap();
-            assert!(!address::is_public(address), "{text}");
-        }
-        assert_eq!(literal_address(&checked_url("http://assets.example/").unwrap()), None);
-    }
 }

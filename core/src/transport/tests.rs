@@ -27,11 +27,12 @@ fn transport(connect_timeout: Duration, look_up: LookUp) -> Transport {
     Transport(Arc::new(send::Inner::with(Pool::with_look_up(&config, look_up))))
 }
 
-fn get(url: String, deadline: Duration) -> Request {
+fn get(url: String, deadline: Duration) -> Request<'static> {
     Request {
         purpose: Purpose::Artifact,
         method: Method::Get,
-        url,
+        url: url.into(),
+        common: None,
         headers: Vec::new(),
         body: None,
         deadline: Instant::now() + deadline,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arc_swap::ArcSwapOption;
+use once_cell::race::OnceBox;
 use rustls::client::Resumption;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -81,25 +81,24 @@ impl TlsSettings {
 }
 
 /// Root certificates that all clients of the process share. Not a `OnceLock`: a process that was forked while another thread
-/// is inside one would wait for that thread for ever.
-type SharedRoots = ArcSwapOption<RootCertStore>;
+/// is inside one would wait for that thread for ever; here the first of several threads wins, and nobody waits.
+type SharedRoots = OnceBox<Shared>;
+
+struct Shared(Arc<RootCertStore>);
 
 fn bundled() -> Arc<RootCertStore> {
-    static STORE: SharedRoots = SharedRoots::const_empty();
-    if let Some(store) = STORE.load_full() {
-        return store;
-    }
-    let store = Arc::new(RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() });
-    STORE.store(Some(Arc::clone(&store)));
-    store
+    static STORE: SharedRoots = SharedRoots::new();
+    let read = || Box::new(Shared(Arc::new(RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() })));
+    Arc::clone(&STORE.get_or_init(read).0)
 }
 
 /// The system's store, read once per process unless it is missing.
 fn system() -> Result<Arc<RootCertStore>> {
-    static STORE: SharedRoots = SharedRoots::const_empty();
-    if let Some(store) = STORE.load_full() {
-        return Ok(store);
-    }
+    static STORE: SharedRoots = SharedRoots::new();
+    STORE.get_or_try_init(read_system).map(|roots| Arc::clone(&roots.0))
+}
+
+fn read_system() -> Result<Box<Shared>> {
     let mut store = RootCertStore::empty();
     let (good, bad) = store.add_parsable_certificates(system_certificates());
     log::debug!(target: "target_sdk::transport", "system trust store: {good} certificates, {bad} unreadable");
@@ -110,9 +109,7 @@ fn system() -> Result<Arc<RootCertStore>> {
         )
         .with_phase(Phase::Tls));
     }
-    let store = Arc::new(store);
-    STORE.store(Some(Arc::clone(&store)));
-    Ok(store)
+    Ok(Box::new(Shared(Arc::new(store))))
 }
 
 /// The bundle where Linux distributions keep it. `load_native_certs` would also read the environment, which is the host's.

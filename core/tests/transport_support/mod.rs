@@ -120,13 +120,14 @@ pub fn transport() -> Transport {
     Transport::new(&config()).unwrap()
 }
 
-pub fn post(url: impl Into<String>) -> Request {
+pub fn post(url: impl Into<String>) -> Request<'static> {
     Request {
         purpose: Purpose::Delivery,
         method: Method::Post,
-        url: url.into(),
-        headers: vec![("x-request-id", "r1".to_owned())],
-        body: Some("{\"requestId\":\"r1\"}".to_owned()),
+        url: url.into().into(),
+        common: None,
+        headers: vec![("x-request-id", "r1".into())],
+        body: Some("{\"requestId\":\"r1\"}".into()),
         deadline: Instant::now() + Duration::from_secs(5),
         max_retries: 0,
         max_body_bytes: 1 << 20,
@@ -134,14 +135,14 @@ pub fn post(url: impl Into<String>) -> Request {
     }
 }
 
-pub fn get(url: impl Into<String>) -> Request {
+pub fn get(url: impl Into<String>) -> Request<'static> {
     Request { purpose: Purpose::Artifact, method: Method::Get, body: None, ..post(url) }
 }
 
-pub fn within(ms: u64, request: Request) -> Request {
+pub fn within(ms: u64, request: Request<'_>) -> Request<'_> {
     Request { deadline: Instant::now() + Duration::from_millis(ms), ..request }
 }
 
-pub fn retrying(max_retries: u32, request: Request) -> Request {
+pub fn retrying(max_retries: u32, request: Request<'_>) -> Request<'_> {
     Request { max_retries, ..request }
 }
