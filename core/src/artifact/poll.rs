@@ -245,7 +245,10 @@ mod tests {
         let provider = provider(|_| Ok(()));
         provider.start();
         polled(&provider, 3, Duration::from_secs(1000)).await;
-        // A load without an end: all further ones wait for it.
+        // A load without an end: all further ones wait for it. (One that is under way would take it away at its own end.)
+        while provider.0.work().load.is_some() {
+            sleep(Duration::from_millis(1)).await;
+        }
         let (outcome, receiver) = tokio::sync::watch::channel(None);
         let task = tokio::spawn(async move {
             let _outcome = outcome;
