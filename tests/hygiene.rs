@@ -466,7 +466,9 @@ fn no_static_that_a_child_could_wait_for() {
             files += 1;
             for line in code.lines().map(str::trim_start) {
                 let line = line.strip_prefix("pub(crate) ").or(line.strip_prefix("pub(super) ")).unwrap_or(line);
-                let is_static = line.starts_with("static ") && !line.contains("PerProcess<");
+                // OnceBox is of once_cell::race: nobody waits there.
+                let harmless = ["PerProcess<", "OnceBox<"].iter().any(|kind| line.contains(kind));
+                let is_static = line.starts_with("static ") && !harmless;
                 if is_static && ["Once", "Lazy", "Mutex", "RwLock", "Condvar"].iter().any(|lock| line.contains(lock)) {
                     wrong.push(format!("{}: {line}", path.display()));
                 }

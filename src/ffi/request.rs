@@ -67,9 +67,10 @@ impl RequestEntry {
 
     /// Runs the call on the library's threads.
     pub(crate) fn run(self: &Arc<Self>, operation: Operation, timeout: Option<Duration>) {
+        let owed = Owed(Some(self.clone())); // first: whatever panics from here on is answered
         // Counted now: it may be cancelled before it has begun.
         let running = self.client.core.accept(Instant::now());
-        let work = Work { owed: Owed(Some(self.clone())), operation, running, timeout };
+        let work = Work { owed, operation, running, timeout };
         let threads = &self.client.threads;
         // Deciding takes one thread and calling back another: where the second has nothing else to do, it does both. Many
         // calls at a time are decided beside each other.

@@ -125,10 +125,13 @@ impl<'a> Reader<'a> {
             return None;
         }
         self.members(|reader, key| match key {
-            "id" => reader.members(|reader, key| match key {
-                "tntId" => reader.text(&mut found.tnt_id),
-                _ => reader.skip(),
-            }),
+            "id" => {
+                let tnt_id = fresh(&mut found.tnt_id);
+                reader.members(|reader, key| match key {
+                    "tntId" => reader.text(tnt_id),
+                    _ => reader.skip(),
+                })
+            }
             "edgeHost" => reader.text(&mut found.edge_host),
             "telemetryServerToken" => reader.text(&mut found.telemetry_server_token),
             "execute" => reader.mode(fresh(&mut found.execute)),
