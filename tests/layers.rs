@@ -116,8 +116,8 @@ fn modules_of_the_core_use_whom_they_may() {
     let mut wrong = Vec::new();
     for (path, code) in code_of("core/src") {
         let module = module_of(&path);
-        if module == "lib" {
-            continue;
+        if module == "lib" || module == "fuzzing" {
+            continue; // what fuzzing enters by reaches everything, and is in no library
         }
         let leaf = LEAVES.contains(&module.as_str());
         let more: &[&str] = match allowed.get(module.as_str()) {
