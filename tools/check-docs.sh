@@ -49,5 +49,17 @@ for page in *.md docs/*.md examples/*/README.md bindings/*/README.md; do
   done
 done
 
+# The tests that hold what is guaranteed.
+for test in $(sed -n 's/^| .* | \(.*\) |$/\1/p' docs/guarantees.md | grep -o '`[^`]*/[^`]*`' | tr -d '`' | grep -v '^cargo\|^sh\|^make' | sort -u); do
+  file=${test%%::*}
+  name=${test#"$file"}
+  if [ -e "$file" ] && { [ -z "$name" ] || grep -q "\b${name#::}\b" "$file"; }; then
+    passed=$((passed + 1))
+  else
+    failed=$((failed + 1))
+    echo "FAILED: docs/guarantees.md names the test $test, which is not there"
+  fi
+done
+
 echo "docs: $passed passed, $failed failed"
 [ "$failed" = 0 ]
