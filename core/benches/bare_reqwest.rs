@@ -1,4 +1,5 @@
-//! What the network alone costs: a bare reqwest loop with the runtime settings of the library, no target-sdk.
+//! What the network alone costs: a bare reqwest loop with the runtime settings of the library, no target-sdk. It sends what
+//! the library sends: the same query, headers and body.
 //!
 //! `bare_reqwest http://HOST:PORT/PATH CALLS IN_FLIGHT` prints calls per second as JSON.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, missing_docs)] // a measurement, not a library
@@ -8,6 +9,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 const BODY: &str = r#"{"requestId":"0123456789abcdef0123456789abcdef","context":{"channel":"web","userAgent":"Mozilla/5.0","address":{"url":"https://example.com/"},"timeOffsetInMinutes":0},"experienceCloud":{"analytics":{"logging":"server_side","supplementalDataId":"4832DCA602B34B1B-02B46127CD5D8C63"}},"execute":{"mboxes":[{"name":"homepage-hero","parameters":{"colour":"red"},"index":0}]}}"#;
+
+const QUERY: &str = "?imsOrgId=0123456789ABCDEF01234567%40AdobeOrg&sessionId=0123456789abcdef0123456789abcdef";
+const HEADERS: [(&str, &str); 6] = [
+    ("content-type", "application/json"),
+    ("accept", "application/json"),
+    ("accept-encoding", "gzip"),
+    ("x-exc-sdk", "AdobeTargetRust"),
+    ("x-exc-sdk-version", "0.1.0"),
+    ("x-request-id", "0123456789abcdef0123456789abcdef"),
+];
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
@@ -29,6 +40,7 @@ fn main() {
         .no_proxy()
         .build()
         .unwrap();
+    let url = format!("{url}{QUERY}");
     let next = Arc::new(AtomicUsize::new(0));
     let started = Instant::now();
     runtime.block_on(async {
@@ -37,13 +49,10 @@ fn main() {
                 let (client, next, url) = (client.clone(), next.clone(), url.clone());
                 tokio::spawn(async move {
                     while next.fetch_add(1, Ordering::Relaxed) < calls {
-                        let answer = client
-                            .post(&url)
-                            .header("content-type", "application/json")
-                            .body(BODY)
-                            .send()
-                            .await
-                            .unwrap();
+                        let request = HEADERS
+                            .iter()
+                            .fold(client.post(&url), |request, (name, value)| request.header(*name, *value));
+                        let answer = request.body(BODY).send().await.unwrap();
                         assert_eq!(answer.status(), 200);
                         answer.bytes().await.unwrap();
                     }
