@@ -201,6 +201,13 @@ impl Case {
 
     /// The next call to the same server, which is healthy now, over the same pool.
     fn recover(&self, host: &mut Host, judge: &mut Judge) -> Result<(), String> {
+        if self.row.rests {
+            let next = self.call(host, 1_000, "queue")?;
+            let document = &next["document"];
+            let kept = next["status"] == "TARGET_E_CIRCUIT_OPEN" && document["attempts"] == 0;
+            judge.check(kept && document["httpStatus"] == 429, || format!("the next call, too early: {next:.1500}"));
+            return Ok(());
+        }
         // Failed look-ups are remembered for five seconds.
         let patient = self.row.shim.is_some_and(|(name, _)| name == "dns") && self.expect().status != OK;
         let until = Instant::now() + Duration::from_secs(if patient { 15 } else { 0 });

@@ -122,6 +122,8 @@ pub struct Row {
     pub shim: Option<(&'static str, i64)>,
     /// It does not get better: there is no healthy server of this kind.
     pub incurable: bool,
+    /// The server wants to be left alone: for some time the next calls do not reach it.
+    pub rests: bool,
     /// The event of a later download that meets the fault.
     pub later: &'static str,
     /// The process can open no descriptor.
@@ -152,6 +154,7 @@ fn row(group: &'static str, name: impl Into<String>, what: impl Into<String>) ->
         host: None,
         shim: None,
         incurable: false,
+        rests: false,
         later: "artifactDownloadFailed",
         no_descriptors: false,
         afterwards: None,

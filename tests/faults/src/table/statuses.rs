@@ -59,8 +59,9 @@ pub(super) fn rows() -> Vec<Row> {
         ("retry-after-beyond", "`Retry-After: 20`, which is later than the deadline", "retry-after: 20\r\n"),
         ("retry-after-huge", "`Retry-After` of nineteen digits", "retry-after: 1000000000000000000\r\n"),
     ] {
-        let row = answers(name.to_owned(), format!("Answers 429 with {what}"), 429, headers);
-        rows.push(row.calls(HTTP, 1).http(429).artifact(NOT_READY, 1));
+        let what = format!("Answers 429 with {what}. Later calls keep to it: `CIRCUIT_OPEN` at once, 0 attempts");
+        let row = answers(name.to_owned(), what, 429, headers).calls(HTTP, 1).http(429);
+        rows.push(Row { rests: true, artifact: None, ..row }); // downloads would take as long
     }
     rows.push(
         row("statuses", "burst-then-well", "Answers 503 once, then well")
