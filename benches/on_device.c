@@ -12,6 +12,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "read_file.h"
 #include "target_sdk.h"
 
 enum { MAX_THREADS = 64 };
@@ -33,22 +34,6 @@ static double clock_us(clockid_t clock)
     struct timespec t;
     clock_gettime(clock, &t);
     return (double)t.tv_sec * 1e6 + (double)t.tv_nsec / 1e3;
-}
-
-static char *read_file(const char *path, size_t *len)
-{
-    FILE *file = fopen(path, "rb");
-    char *text;
-    long size;
-    if (!file || fseek(file, 0, SEEK_END) != 0 || (size = ftell(file)) < 0) {
-        perror(path);
-        exit(2);
-    }
-    rewind(file);
-    text = malloc((size_t)size + 1);
-    *len = fread(text, 1, (size_t)size, file);
-    fclose(file);
-    return text;
 }
 
 /* One decision; its envelope is copied only for `keep`. */

@@ -65,21 +65,7 @@ for name in "$library" "$dev"; do
 done
 library_deb=$to/${library}_${deb_version}_$architecture.deb dev_deb=$to/${dev}_${deb_version}_$architecture.deb
 
-passed=0 failed=0
-check() { # NAME FUNCTION, which is no condition here, so that -e works inside it
-  set +e
-  (set -e; "$2") > "$work/out" 2>&1
-  code=$?
-  set -e
-  if [ "$code" = 0 ]; then
-    passed=$((passed + 1))
-    echo "ok: $1"
-  else
-    failed=$((failed + 1))
-    echo "FAILED: $1"
-    tail -40 "$work/out" | sed 's/^/    /'
-  fi
-}
+. tools/check.sh
 symbols() { # the list of the package is that of the library
   nm -D --defined-only "$work/$library/usr/$libdir/libtarget_sdk.so.$version" | awk '{ print $NF }' | sort > "$work/exported"
   sed -n 's/^ \(.*\)@Base .*/\1/p' "$debian/symbols" | sort | diff "$work/exported" -

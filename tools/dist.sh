@@ -38,21 +38,7 @@ library=$work/sdk/lib/libtarget_sdk.so.$version
 PKG_CONFIG_PATH=$work/sdk/lib/pkgconfig
 export PKG_CONFIG_PATH
 
-passed=0 failed=0
-check() { # NAME FUNCTION, which is no condition here, so that -e works inside it
-  set +e
-  (set -e; "$2") > "$work/out" 2>&1
-  code=$?
-  set -e
-  if [ "$code" = 0 ]; then
-    passed=$((passed + 1))
-    echo "ok: $1"
-  else
-    failed=$((failed + 1))
-    echo "FAILED: $1"
-    tail -40 "$work/out" | sed 's/^/    /'
-  fi
-}
+. tools/check.sh
 says() { [ "$("$@")" = "$version TARGET_OK" ] || { echo "it said: $("$@")"; return 1; }; }
 refute() { if "$@"; then echo "unexpected: $*"; return 1; fi; }
 uses_library() { readelf -d "$1" | grep -q 'NEEDED.*libtarget_sdk'; }

@@ -19,22 +19,7 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 
 . packaging/facts.sh
-passed=0 failed=0
-# A check is no condition here, so that -e works inside it (a shell ignores it in conditions).
-check() { # NAME FUNCTION
-  set +e
-  (set -e; "$2") > "$work/out" 2>&1
-  code=$?
-  set -e
-  if [ "$code" = 0 ]; then
-    passed=$((passed + 1))
-    echo "ok: $1"
-  else
-    failed=$((failed + 1))
-    echo "FAILED: $1"
-    sed 's/^/    /' "$work/out"
-  fi
-}
+. tools/check.sh
 
 # Installed in one place and moved to another: nothing may remember where it was.
 DESTDIR=$work/stage sh packaging/install.sh "$target/$folder" /opt/sdk > /dev/null
