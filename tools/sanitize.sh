@@ -93,7 +93,7 @@ cargo_rustc() { # what to build; then arguments for its last step
   what=$1
   shift
   # shellcheck disable=SC2086
-  RUSTFLAGS="$flags" CARGO_TARGET_DIR="$root/target/$short" \
+  RUSTFLAGS="$flags --cfg plain_heap" CARGO_TARGET_DIR="$root/target/$short" \
     cargo +nightly rustc -j "$jobs" --quiet --target "$host" --package target-sdk $what -- "$@"
 }
 

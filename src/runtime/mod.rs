@@ -8,6 +8,7 @@ pub(crate) mod dispatcher;
 pub(crate) mod exit;
 pub(crate) mod fork;
 mod gate;
+mod heap;
 mod load;
 mod locks;
 pub(crate) mod log;

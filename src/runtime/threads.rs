@@ -9,7 +9,7 @@ use tokio::runtime::{Builder, Handle, Runtime};
 
 use super::dispatcher::{Dispatcher, Job};
 use super::panics::{self, Where, contain};
-use super::{lock, read, signal, stdio, write};
+use super::{heap, lock, read, signal, stdio, write};
 
 /// Stack of each thread. Unoptimised builds need more.
 pub(crate) const STACK_SIZE: usize = if cfg!(debug_assertions) { 2 << 20 } else { 512 << 10 };
@@ -132,7 +132,9 @@ fn build(workers: usize) -> io::Result<Runtime> {
             signal::block_all();
             IS_IO.set(true);
             std::mem::forget(panics::enter(Where::OwnThread)); // until the thread ends
+            heap::keep();
         })
+        .on_thread_stop(heap::give_back)
         .enable_io()
         .enable_time()
         .build()

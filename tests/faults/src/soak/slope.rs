@@ -10,9 +10,6 @@ impl Default for Samples {
     }
 }
 
-/// Less is not distinguished from none: memory comes in pages, and goes back in runs of them.
-const FEW_PAGES: u64 = 256 << 10;
-
 /// Growth in bytes for 10,000 operations.
 pub struct Slope {
     pub bytes: f64,
@@ -56,10 +53,10 @@ impl Samples {
 }
 
 impl Samples {
-    /// Whether they grow by more than so many bytes for 10,000 operations. `pages`: they are resident pages.
-    pub fn grow_by(&self, bytes: f64, pages: bool) -> bool {
-        let enough = !pages || self.growth() > FEW_PAGES;
-        enough && self.slope().is_some_and(|slope| slope.is_more_than(bytes))
+    /// Whether they grow by more than so many bytes for 10,000 operations, and by more than `few` in all: so much is not
+    /// distinguished from none.
+    pub fn grow_by(&self, bytes: f64, few: u64) -> bool {
+        self.growth() > few && self.slope().is_some_and(|slope| slope.is_more_than(bytes))
     }
 }
 
