@@ -57,6 +57,8 @@ struct Freed {
 struct Shelf {
     first: *mut Freed,
     blocks: u32,
+    /// The fewest there have been since the thread last had nothing to do: so many were not needed.
+    unused: u32,
 }
 
 struct Store {
@@ -76,6 +78,7 @@ impl Store {
             // SAFETY: a block on a shelf is ours, and begins with `Freed`.
             shelf.first = unsafe { (*block).next };
             shelf.blocks -= 1;
+            shelf.unused = shelf.unused.min(shelf.blocks);
             self.bytes -= size(class);
         }
         block.cast()
@@ -96,32 +99,50 @@ impl Store {
         self.bytes += size(class);
         true
     }
-}
 
-/// From here on this thread keeps what it frees, until [`give_back`].
-pub(crate) fn keep() {
-    give_back();
-    let shelf = Shelf { first: null_mut(), blocks: 0 };
-    STORE.set(Box::into_raw(Box::new(Store { shelves: [shelf; CLASSES], bytes: 0 })));
-}
-
-/// Empties and ends the store of this thread.
-pub(crate) fn give_back() {
-    let store = STORE.replace(null_mut());
-    if store.is_null() {
-        return;
-    }
-    // SAFETY: made by `keep`, and nobody else's any more.
-    let mut store = unsafe { Box::from_raw(store) };
-    for class in 0..CLASSES {
-        loop {
-            let block = store.take(class);
+    /// Gives so many blocks back to the system's allocator, or all there are.
+    fn give_back(&mut self, class: usize, blocks: u32) {
+        for _ in 0..blocks {
+            let block = self.take(class);
             if block.is_null() {
                 break;
             }
             // SAFETY: allocated with this layout.
             unsafe { System.dealloc(block, block_layout(class)) };
         }
+    }
+}
+
+/// From here on this thread keeps what it frees, until [`give_back`].
+pub(crate) fn keep() {
+    give_back();
+    let shelf = Shelf { first: null_mut(), blocks: 0, unused: 0 };
+    STORE.set(Box::into_raw(Box::new(Store { shelves: [shelf; CLASSES], bytes: 0 })));
+}
+
+/// Empties and ends the store of this thread.
+pub(crate) fn give_back() {
+    let store = STORE.replace(null_mut());
+    if !store.is_null() {
+        // SAFETY: made by `keep`, and nobody else's any more.
+        let mut store = unsafe { Box::from_raw(store) };
+        for class in 0..CLASSES {
+            store.give_back(class, u32::MAX);
+        }
+    }
+}
+
+/// Called when the thread has nothing to do: gives back half of what was not needed since the last time, so that what is kept
+/// follows the load.
+pub(crate) fn give_back_unused() {
+    let Some(store) = store() else { return };
+    for class in 0..CLASSES {
+        let unused = store.shelves[class].unused;
+        if unused > 0 {
+            store.give_back(class, unused.div_ceil(2));
+        }
+        let shelf = &mut store.shelves[class];
+        shelf.unused = shelf.blocks;
     }
 }
 
@@ -259,6 +280,21 @@ mod tests {
             let (bytes, blocks) = kept();
             assert!(bytes <= BYTES && bytes > BYTES / 2, "{bytes}");
             assert!(blocks > BLOCKS && blocks <= BLOCKS * CLASSES as u32);
+            // What is used is kept, the rest goes with time.
+            give_back_unused();
+            let of_class = |class: usize| store().map_or(0, |store| store.shelves[class].blocks);
+            let class = class(1500);
+            assert_eq!(of_class(class), BLOCKS);
+            for _ in 0..20 {
+                let used: Vec<_> = (0..10).map(|_| filled(1500, 1)).collect();
+                for block in used {
+                    // SAFETY: allocated like that.
+                    unsafe { HEAP.dealloc(block, layout(1500)) };
+                }
+                give_back_unused();
+            }
+            assert_eq!(of_class(class), 10);
+            assert_eq!(kept().1 - of_class(super::class(80)), 10, "all but the block of the list itself");
             give_back();
             assert_eq!(kept(), (0, 0));
             // Without a store nothing is kept, and all works.

@@ -134,6 +134,7 @@ fn build(workers: usize) -> io::Result<Runtime> {
             std::mem::forget(panics::enter(Where::OwnThread)); // until the thread ends
             heap::keep();
         })
+        .on_thread_park(heap::give_back_unused)
         .on_thread_stop(heap::give_back)
         .enable_io()
         .enable_time()

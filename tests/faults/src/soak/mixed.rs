@@ -41,9 +41,8 @@ const FAULTS: [&str; 19] = [
 ];
 /// Parts of the run, each of which ends with everything at rest and a measurement.
 const LAPS: u32 = 48;
-/// So many make one sample. Of resident memory it is the least of them, because what is closed needs a moment to be gone; of
-/// allocated memory the most, because what threads keep of freed blocks comes and goes below a bound that it nearly always
-/// reaches.
+/// So many make one sample: the least of them, because what is closed needs a moment to be gone, and because threads keep
+/// some freed blocks.
 const LAPS_OF_A_SAMPLE: u32 = 4;
 /// Memory comes in pages and goes back in runs of them, and two threads keep up to a MiB of freed blocks each.
 const FEW_PAGES: u64 = 2 << 20;
@@ -92,7 +91,7 @@ pub fn run(plan: &Plan, report: &mut Report) {
         worst_close_ms: AtomicU64::new(0),
     };
     let mut worst_stuck = 0;
-    let (mut least_resident, mut most_allocated) = (u64::MAX, 0);
+    let mut least = (u64::MAX, u64::MAX);
     let (mut resident, mut allocated) = (Samples::default(), Samples::default());
     std::thread::scope(|scope| {
         let world = &world;
@@ -122,12 +121,11 @@ pub fn run(plan: &Plan, report: &mut Report) {
             if lap >= LAPS / 4 {
                 let operations = world.ledger.accepted.load(SeqCst);
                 let (now_resident, now_allocated) = held_at_rest();
-                least_resident = least_resident.min(now_resident);
-                most_allocated = most_allocated.max(now_allocated);
+                least = (least.0.min(now_resident), least.1.min(now_allocated));
                 if lap % LAPS_OF_A_SAMPLE == LAPS_OF_A_SAMPLE - 1 {
-                    resident.add(operations, least_resident);
-                    allocated.add(operations, most_allocated);
-                    (least_resident, most_allocated) = (u64::MAX, 0);
+                    resident.add(operations, least.0);
+                    allocated.add(operations, least.1);
+                    least = (u64::MAX, u64::MAX);
                 }
                 if std::env::var_os("FAULTS_VERBOSE").is_some() {
                     eprintln!("{operations} calls: {now_resident} resident, {now_allocated} allocated");
