@@ -201,14 +201,14 @@ fn unsafe_code_stays_in_its_corner() {
     let core = std::fs::read_to_string(root().join("core/src/lib.rs")).expect("lib.rs");
     assert!(core.contains("#![forbid(unsafe_code)]"));
     // Raw pointers become owners or slices in one file for each kind.
-    let raw = [
-        ("from_raw_parts", "ffi/text.rs"),
-        ("Box::from_raw", "runtime/per_process.rs"),
-        ("from_raw_fd", "runtime/wake.rs"),
-        ("Arc::from_raw", ""),
-        ("CString::from_raw", ""),
-        ("transmute", ""),
-        ("static mut", ""),
+    let raw: [(&str, &[&str]); 7] = [
+        ("from_raw_parts", &["ffi/text.rs"]),
+        ("Box::from_raw", &["runtime/per_process.rs", "runtime/heap.rs"]),
+        ("from_raw_fd", &["runtime/wake.rs"]),
+        ("Arc::from_raw", &[]),
+        ("CString::from_raw", &[]),
+        ("transmute", &[]),
+        ("static mut", &[]),
     ];
     for (path, code) in code_of("src") {
         let name = path.to_string_lossy();
@@ -216,8 +216,8 @@ fn unsafe_code_stays_in_its_corner() {
             name.starts_with("ffi/") || name.starts_with("runtime/") || !code.contains("unsafe"),
             "unsafe code in src/{name}"
         );
-        for (word, home) in raw {
-            assert!(name == home || !code.contains(word), "{word} in src/{name}");
+        for (word, homes) in raw {
+            assert!(homes.contains(&&*name) || !code.contains(word), "{word} in src/{name}");
         }
         // The panic hook is extended, for the library's own panics, and never replaced.
         assert!(!code.contains("set_hook") || name == "runtime/panics.rs" && code.contains("take_hook"), "src/{name}");

@@ -135,15 +135,16 @@ pub(crate) fn give_back() {
 /// Called when the thread has nothing to do: gives back half of what was not needed since the last time, so that what is kept
 /// follows the load.
 pub(crate) fn give_back_unused() {
-    let Some(store) = store() else { return };
-    for class in 0..CLASSES {
-        let unused = store.shelves[class].unused;
-        if unused > 0 {
-            store.give_back(class, unused.div_ceil(2));
+    with_store(|store| {
+        for class in 0..CLASSES {
+            let unused = store.shelves[class].unused;
+            if unused > 0 {
+                store.give_back(class, unused.div_ceil(2));
+            }
+            let shelf = &mut store.shelves[class];
+            shelf.unused = shelf.blocks;
         }
-        let shelf = &mut store.shelves[class];
-        shelf.unused = shelf.blocks;
-    }
+    });
 }
 
 fn block_layout(class: usize) -> Layout {
@@ -155,9 +156,10 @@ fn is_kept(layout: &Layout) -> bool {
     layout.size() <= LARGEST && layout.align() <= ALIGN
 }
 
-fn store() -> Option<&'static mut Store> {
-    // SAFETY: the store belongs to this thread, and nothing in here lends it twice.
-    STORE.try_with(|store| unsafe { store.get().as_mut() }).ok().flatten()
+/// The store of this thread, if it has one.
+fn with_store<R>(run: impl FnOnce(&mut Store) -> R) -> Option<R> {
+    // SAFETY: the store belongs to this thread, and nothing that is done with one asks for it again.
+    STORE.try_with(|store| unsafe { store.get().as_mut() }.map(run)).ok().flatten()
 }
 
 // SAFETY: blocks come from the system's allocator, with the size of their class and an alignment that covers what is asked
@@ -169,7 +171,7 @@ unsafe impl GlobalAlloc for Heap {
             return unsafe { System.alloc(layout) };
         }
         let class = class(layout.size());
-        let block = store().map_or(null_mut(), |store| store.take(class));
+        let block = with_store(|store| store.take(class)).unwrap_or(null_mut());
         // SAFETY: a size above zero.
         if block.is_null() { unsafe { System.alloc(block_layout(class)) } } else { block }
     }
@@ -180,7 +182,7 @@ unsafe impl GlobalAlloc for Heap {
             return unsafe { System.dealloc(block, layout) };
         }
         let class = class(layout.size());
-        if !store().is_some_and(|store| store.put(class, block)) {
+        if with_store(|store| store.put(class, block)) != Some(true) {
             // SAFETY: allocated with this layout.
             unsafe { System.dealloc(block, block_layout(class)) };
         }
@@ -227,7 +229,7 @@ mod tests {
 
     /// Bytes and blocks that this thread keeps.
     fn kept() -> (usize, u32) {
-        store().map_or((0, 0), |store| (store.bytes, store.shelves.iter().map(|shelf| shelf.blocks).sum()))
+        with_store(|store| (store.bytes, store.shelves.iter().map(|shelf| shelf.blocks).sum())).unwrap_or((0, 0))
     }
 
     fn layout(bytes: usize) -> Layout {
@@ -282,7 +284,7 @@ mod tests {
             assert!(blocks > BLOCKS && blocks <= BLOCKS * CLASSES as u32);
             // What is used is kept, the rest goes with time.
             give_back_unused();
-            let of_class = |class: usize| store().map_or(0, |store| store.shelves[class].blocks);
+            let of_class = |class: usize| with_store(|store| store.shelves[class].blocks).unwrap_or(0);
             let class = class(1500);
             assert_eq!(of_class(class), BLOCKS);
             for _ in 0..20 {
