@@ -23,10 +23,7 @@ SOURCE_DATE_EPOCH=$date # dpkg-deb takes the times of the files from it, too
 export SOURCE_DATE_EPOCH
 to=$target/deb
 
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
+. tools/work.sh
 umask 022
 
 # The library's package has what programs need to run, the other one all the rest.
@@ -121,7 +118,7 @@ else
   sh tools/dependencies.sh cmake
   install_them() { $sudo dpkg -i "$library_deb" "$dev_deb"; }
   # Whatever happens, the machine ends as it began.
-  trap '$sudo dpkg --purge "$dev" "$library" > /dev/null 2>&1 || true; rm -rf "$work"' EXIT
+  at_end() { $sudo dpkg --purge "$dev" "$library" > /dev/null 2>&1 || true; }
   check "installs" install_them
   check "programs in C and C++ with pkg-config and CMake" used
   check "purges, and leaves nothing" purge

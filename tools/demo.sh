@@ -14,12 +14,8 @@ echo "Building the library ($profile profile) and a local Target edge ..."
 cargo build --quiet --profile "$profile" --package target-sdk
 cargo build --quiet --package target-edge
 
-work=$(mktemp -d)
 edge=$target/debug/target-edge
 . tools/edge.sh
-trap 'stop_edge; rm -rf "$work"' EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
 
 # As a user would: install, then build against what was installed.
 sh packaging/install.sh "$target/$folder" "$work/usr" > "$work/install.out"

@@ -16,10 +16,7 @@ name=target-sdk-$version-linux-$(uname -m)
 dist=$target/dist
 tarball=$dist/$name.tar.gz
 
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
+. tools/work.sh
 
 DESTDIR=$work sh packaging/install.sh "$target/portable" "/$name" > /dev/null
 mkdir -p "$dist"

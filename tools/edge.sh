@@ -1,7 +1,9 @@
-# Starting and ending a local edge for a script. Sourced; needs $edge (the binary) and $work (a directory).
+# Starting and ending a local edge for a script, which also gets the folder of work.sh. Sourced; needs $edge (the binary).
 #   start_edge ARGUMENTS...   sets $address to HOST:PORT
-#   stop_edge                 ends that process and no other; also call it from a trap
+#   stop_edge                 ends that process and no other, as the end of the script does
+. tools/work.sh
 edge_pid=
+at_end() { stop_edge; }
 
 start_edge() {
   : > "$work/edge.out" # there before it is read

@@ -45,12 +45,8 @@ echo "built $wheel"
 
 echo "installing it where there is no compiler, and trying it:"
 cargo build --quiet --package target-edge
-work=$(mktemp -d)
 edge=$target/debug/target-edge
 . tools/edge.sh
-trap 'stop_edge; rm -rf "$work"' EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
 "$python" -m venv "$work/venv"
 unset TARGET_SDK_LIBRARY PYTHONPATH LD_LIBRARY_PATH
 PATH="$work/venv/bin" CC=false "$work/venv/bin/python" -m pip install --quiet --disable-pip-version-check \

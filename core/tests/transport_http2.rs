@@ -9,34 +9,57 @@ use std::time::Duration;
 
 use target_sdk_core::error::{ErrorKind, Phase};
 use target_sdk_core::transport::{Request, Transport};
+use tokio::net::TcpStream;
 use tokio::time::Instant;
+use tokio_rustls::server::TlsStream;
 use transport_support::tls::*;
 use transport_support::*;
+
+type Connection = h2::server::Connection<TlsStream<TcpStream>, bytes::Bytes>;
+
+/// A server that speaks nothing but HTTP/2, and a transport that trusts it. `serve` has each connection, and how many there
+/// were before it.
+async fn speaking_http2<F, S>(serve: F) -> (Server, Transport)
+where
+    F: Fn(usize, Connection) -> S + Clone + Send + Sync + 'static,
+    S: Future<Output = ()> + Send + 'static,
+{
+    let authority = Authority::new();
+    let acceptor = authority.acceptor("localhost", &["h2"], None);
+    let server = Server::start(move |number, stream| {
+        let (acceptor, serve) = (acceptor.clone(), serve.clone());
+        async move {
+            let Ok(stream) = acceptor.accept(stream).await else { return };
+            serve(number, h2::server::handshake(stream).await.unwrap()).await;
+        }
+    })
+    .await;
+    (server, Transport::new(&trusting(&authority)).unwrap())
+}
+
+fn answer(respond: &mut h2::server::SendResponse<bytes::Bytes>) {
+    let mut body = respond.send_response(http::Response::new(()), false).unwrap();
+    body.send_data("{}".into(), true).unwrap();
+}
 
 /// What the server says it has not looked at is sent again.
 #[tokio::test]
 async fn refused_streams_are_sent_again() {
-    let authority = Authority::new();
-    let acceptor = authority.acceptor("localhost", &["h2"], None);
     let seen = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&seen);
-    let server = Server::start(move |_, stream| {
-        let (acceptor, counter) = (acceptor.clone(), Arc::clone(&counter));
+    let (server, transport) = speaking_http2(move |_, mut connection| {
+        let counter = Arc::clone(&counter);
         async move {
-            let Ok(stream) = acceptor.accept(stream).await else { return };
-            let mut connection = h2::server::handshake(stream).await.unwrap();
             while let Some(Ok((_, mut respond))) = connection.accept().await {
                 if counter.fetch_add(1, Ordering::SeqCst) == 0 {
                     respond.send_reset(h2::Reason::REFUSED_STREAM);
                 } else {
-                    let mut body = respond.send_response(http::Response::new(()), false).unwrap();
-                    body.send_data("{}".into(), true).unwrap();
+                    answer(&mut respond);
                 }
             }
         }
     })
     .await;
-    let transport = Transport::new(&trusting(&authority)).unwrap();
     let response = transport.send(retrying(1, post(https(&server)))).await.unwrap();
     assert_eq!(response.body, b"{}");
     assert_eq!(seen.load(Ordering::SeqCst), 2);
@@ -45,15 +68,11 @@ async fn refused_streams_are_sent_again() {
 /// Any other reset may come after the work was done.
 #[tokio::test]
 async fn reset_streams_are_not_sent_again() {
-    let authority = Authority::new();
-    let acceptor = authority.acceptor("localhost", &["h2"], None);
     let seen = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&seen);
-    let server = Server::start(move |_, stream| {
-        let (acceptor, counter) = (acceptor.clone(), Arc::clone(&counter));
+    let (server, transport) = speaking_http2(move |_, mut connection| {
+        let counter = Arc::clone(&counter);
         async move {
-            let Ok(stream) = acceptor.accept(stream).await else { return };
-            let mut connection = h2::server::handshake(stream).await.unwrap();
             while let Some(Ok((_, mut respond))) = connection.accept().await {
                 counter.fetch_add(1, Ordering::SeqCst);
                 respond.send_reset(h2::Reason::INTERNAL_ERROR);
@@ -61,7 +80,6 @@ async fn reset_streams_are_not_sent_again() {
         }
     })
     .await;
-    let transport = Transport::new(&trusting(&authority)).unwrap();
     // The second call finds the connection in the pool: that is no licence either.
     for nth in 1..=2 {
         let error = transport.send(retrying(1, post(https(&server)))).await.map(|_| ()).unwrap_err();
@@ -73,27 +91,18 @@ async fn reset_streams_are_not_sent_again() {
 /// A connection that dies without a word costs the call that finds out, and no other.
 #[tokio::test]
 async fn a_dead_connection_is_given_up() {
-    let authority = Authority::new();
-    let acceptor = authority.acceptor("localhost", &["h2"], None);
-    let server = Server::start(move |number, stream| {
-        let acceptor = acceptor.clone();
-        async move {
-            let Ok(stream) = acceptor.accept(stream).await else { return };
-            let mut connection = h2::server::handshake(stream).await.unwrap();
-            let mut kept = Vec::new();
-            while let Some(Ok((_, mut respond))) = connection.accept().await {
-                if number == 0 && !kept.is_empty() {
-                    // No bytes in either direction from now on; the sockets stay open.
-                    std::future::pending::<()>().await;
-                }
-                let mut body = respond.send_response(http::Response::new(()), false).unwrap();
-                body.send_data("{}".into(), true).unwrap();
-                kept.push(respond);
+    let (server, transport) = speaking_http2(|number, mut connection| async move {
+        let mut kept = Vec::new();
+        while let Some(Ok((_, mut respond))) = connection.accept().await {
+            if number == 0 && !kept.is_empty() {
+                // No bytes in either direction from now on; the sockets stay open.
+                std::future::pending::<()>().await;
             }
+            answer(&mut respond);
+            kept.push(respond);
         }
     })
     .await;
-    let transport = Transport::new(&trusting(&authority)).unwrap();
     transport.send(post(https(&server))).await.unwrap();
     let error = transport.send(within(1_200, post(https(&server)))).await.map(|_| ()).unwrap_err();
     assert_eq!((error.kind(), error.phase()), (ErrorKind::Timeout, Some(Phase::Wait)));
@@ -106,26 +115,17 @@ async fn a_dead_connection_is_given_up() {
 /// A call that is slow alone says nothing about the connection that others are answered over.
 #[tokio::test]
 async fn a_slow_call_does_not_cost_the_connection() {
-    let authority = Authority::new();
-    let acceptor = authority.acceptor("localhost", &["h2"], None);
-    let server = Server::start(move |_, stream| {
-        let acceptor = acceptor.clone();
-        async move {
-            let Ok(stream) = acceptor.accept(stream).await else { return };
-            let mut connection = h2::server::handshake(stream).await.unwrap();
-            let mut kept = Vec::new();
-            while let Some(Ok((request, mut respond))) = connection.accept().await {
-                if request.uri().path() == "/slow" {
-                    kept.push(respond);
-                    continue;
-                }
-                let mut body = respond.send_response(http::Response::new(()), false).unwrap();
-                body.send_data("{}".into(), true).unwrap();
+    let (server, transport) = speaking_http2(|_, mut connection| async move {
+        let mut kept = Vec::new();
+        while let Some(Ok((request, mut respond))) = connection.accept().await {
+            if request.uri().path() == "/slow" {
+                kept.push(respond);
+                continue;
             }
+            answer(&mut respond);
         }
     })
     .await;
-    let transport = Transport::new(&trusting(&authority)).unwrap();
     transport.send(post(https(&server))).await.unwrap();
     let slow = transport.send(within(1_300, post(https(&server).replace("/x", "/slow"))));
     let others = async {
@@ -144,26 +144,17 @@ async fn a_slow_call_does_not_cost_the_connection() {
 /// A server that goes away in good order (GOAWAY) loses no call.
 #[tokio::test]
 async fn a_server_that_goes_away_loses_no_call() {
-    let authority = Authority::new();
-    let acceptor = authority.acceptor("localhost", &["h2"], None);
-    let server = Server::start(move |_, stream| {
-        let acceptor = acceptor.clone();
-        async move {
-            let Ok(stream) = acceptor.accept(stream).await else { return };
-            let mut connection = h2::server::handshake(stream).await.unwrap();
-            let mut served = 0;
-            while let Some(Ok((_, mut respond))) = connection.accept().await {
-                let mut body = respond.send_response(http::Response::new(()), false).unwrap();
-                body.send_data("{}".into(), true).unwrap();
-                served += 1;
-                if served == 3 {
-                    connection.graceful_shutdown();
-                }
+    let (server, transport) = speaking_http2(|_, mut connection| async move {
+        let mut served = 0;
+        while let Some(Ok((_, mut respond))) = connection.accept().await {
+            answer(&mut respond);
+            served += 1;
+            if served == 3 {
+                connection.graceful_shutdown();
             }
         }
     })
     .await;
-    let transport = Transport::new(&trusting(&authority)).unwrap();
     for nth in 0..30 {
         let request: Request = retrying(1, post(https(&server)));
         transport.send(request).await.unwrap_or_else(|error| panic!("call {nth}: {error:?}"));

@@ -19,12 +19,8 @@ cargo build --quiet --package target-edge
 # Programs look for the library under its soname; cargo does not make that name.
 ln -sf libtarget_sdk.so "$target/$folder/libtarget_sdk.so.0"
 
-work=$(mktemp -d)
 edge=$target/debug/target-edge
 . tools/edge.sh
-trap 'stop_edge; rm -rf "$work"' EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
 
 failed=
 options="-Wall -Wextra -Wpedantic -Werror -pthread -I$root/include"

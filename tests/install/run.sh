@@ -13,10 +13,7 @@ cc=${CC:-cc}
 
 cd "$root"
 cargo build --quiet --profile "$profile" --package target-sdk
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
+. tools/work.sh
 
 . packaging/facts.sh
 . tools/check.sh
