@@ -1,6 +1,6 @@
 //! The conformance cases that Adobe's SDKs share, end to end: a C program, the artifact over HTTP from the local edge, the
 //! wall clock frozen from outside.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods)] // a test
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, clippy::disallowed_methods)] // a test
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -9,7 +9,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
+use places::Place;
 use serde_json::{Map, Value, json};
+
+#[path = "support/places.rs"]
+mod places;
 
 fn shared() -> Option<PathBuf> {
     let path = std::env::var_os("TARGET_SDK_SHARED")
@@ -151,6 +155,7 @@ struct Programs {
     decide: PathBuf,
     clock: PathBuf,
     folder: PathBuf,
+    place: Place,
 }
 
 fn run_case(programs: &Programs, geo: &Geo, artifacts: &Path, suite: &Value, case: &Value) -> Vec<String> {
@@ -176,6 +181,7 @@ fn run_case(programs: &Programs, geo: &Geo, artifacts: &Path, suite: &Value, cas
     fs::write(&options_file, case["input"].to_string()).unwrap();
     let mut command = Command::new(&programs.decide);
     command.arg(&config_file).arg(&options_file).env("LD_LIBRARY_PATH", built());
+    command.env("LOCPATH", places::locale_dir()).env("LC_ALL", programs.place.locale).env("TZ", programs.place.zone);
     if let Some(date) = case.get("mockDate") {
         command.env("LD_PRELOAD", &programs.clock).env("FROZEN_MS", frozen_ms(date).to_string());
     }
@@ -247,7 +253,12 @@ fn conformance_cases_through_the_c_api() {
     }
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let path = |path: &Path| path.to_str().unwrap().to_owned();
-    let programs = Programs { decide: folder.join("decide"), clock: folder.join("frozen_clock.so"), folder };
+    let mut programs = Programs {
+        decide: folder.join("decide"),
+        clock: folder.join("frozen_clock.so"),
+        folder,
+        place: Place { locale: "C", zone: "UTC" },
+    };
     compile(&[
         &path(&root.join("tests/e2e/decide.c")),
         "-o",
@@ -258,24 +269,34 @@ fn conformance_cases_through_the_c_api() {
     ]);
     compile(&["-shared", "-fPIC", &path(&root.join("tests/e2e/frozen_clock.c")), "-o", &path(&programs.clock)]);
     let geo = Geo::start();
-    let (mut passed, mut failures) = (0, Vec::new());
     let mut suites: Vec<_> = fs::read_dir(data.join("suites")).unwrap().map(|entry| entry.unwrap().path()).collect();
     suites.sort();
+    for place in places::all() {
+        programs.place = place;
+        let passed = run_suites(&programs, &geo, &data, &suites);
+        println!("conformance through the C API, locale {}, time zone {}: {passed} passed", place.locale, place.zone);
+        assert!(passed >= 39, "only {passed} cases ran");
+    }
+}
+
+/// How many cases passed: all there are.
+fn run_suites(programs: &Programs, geo: &Geo, data: &Path, suites: &[PathBuf]) -> usize {
+    let (mut passed, mut failures) = (0, Vec::new());
     for suite_path in suites {
-        let suite: Value = serde_json::from_str(&fs::read_to_string(&suite_path).unwrap()).unwrap();
+        let suite: Value = serde_json::from_str(&fs::read_to_string(suite_path).unwrap()).unwrap();
         for (name, case) in suite["test"].as_object().unwrap() {
-            let differences = run_case(&programs, &geo, &data.join("artifacts"), &suite, case);
+            let differences = run_case(programs, geo, &data.join("artifacts"), &suite, case);
             if differences.is_empty() {
                 passed += 1;
             } else {
-                let suite = suite_path.file_stem().unwrap().to_string_lossy().into_owned();
+                let suite = suite_path.file_stem().unwrap().to_string_lossy();
                 failures.push(format!("{suite}/{name}:\n  {}", differences.join("\n  ")));
             }
         }
     }
-    println!("conformance through the C API: {passed} passed, {} failed", failures.len());
-    assert!(failures.is_empty(), "{}", failures.join("\n"));
-    assert!(passed >= 39, "only {passed} cases ran");
+    let Place { locale, zone } = programs.place;
+    assert!(failures.is_empty(), "{locale}, {zone}: {}", failures.join("\n"));
+    passed
 }
 
 #[test]

@@ -4,8 +4,10 @@
  * Waits for the client to be ready, prints the envelope (or the error document) and closes the client, which sends the
  * notifications that the decision caused.
  */
+#include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "../../benches/read_file.h"
 #include "target_sdk.h"
@@ -31,8 +33,15 @@ int main(int argc, char **argv)
     size_t config_len, options_len;
     char *config, *options;
 
+    const char *locale = getenv("LC_ALL");
+
     if (argc != 3)
         return 2;
+    /* That of the environment, as programs do; one that is not there would test nothing. */
+    if (setlocale(LC_ALL, "") == NULL || (locale != NULL && strcmp(setlocale(LC_ALL, NULL), locale) != 0)) {
+        fprintf(stderr, "locale %s is not there\n", locale ? locale : "");
+        return 2;
+    }
     config = read_file(argv[1], &config_len);
     options = read_file(argv[2], &options_len);
     target_set_log(log_line, NULL, NULL, TARGET_LOG_DEBUG);
