@@ -3,13 +3,15 @@
 //! The `log` facade of the shared library is its own copy, private to it: installing a logger touches nobody else.
 
 use std::cell::Cell;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
+use std::time::{Duration, Instant};
 
 use log::{Level, LevelFilter, Metadata, Record};
 
 use super::fork::PerProcess;
-use super::{read, write};
+use super::{lock, read, write};
 
 /// One log record.
 pub(crate) struct Line {
@@ -31,9 +33,50 @@ pub(crate) const MAX_WAITING: usize = 1024;
 /// Only this library's own records pass: what dependencies log may hold headers, and so cookies and tokens.
 const OWN: &str = "target_sdk";
 
+/// Records that one place in the code makes in a second: what goes wrong with every call of a busy host shall not fill its
+/// disk. Who asks for debug or trace records gets all.
+const PER_SECOND: u32 = 10;
+
+#[derive(Default)]
 struct Logger {
     sink: RwLock<Option<Arc<dyn Sink>>>,
     dropped: AtomicUsize,
+    /// Each place by file and line.
+    places: Mutex<HashMap<(&'static str, u32), Place>>,
+}
+
+/// What a place in the code has said lately.
+struct Place {
+    since: Instant,
+    made: u32,
+    left_out: u64,
+}
+
+impl Place {
+    /// Whether it may say something, and how often it was not allowed to before.
+    fn admit(&mut self, now: Instant) -> Option<u64> {
+        if now.saturating_duration_since(self.since) >= Duration::from_secs(1) {
+            (self.since, self.made) = (now, 0);
+        }
+        if self.made >= PER_SECOND {
+            self.left_out += 1;
+            return None;
+        }
+        self.made += 1;
+        Some(std::mem::take(&mut self.left_out))
+    }
+}
+
+impl Logger {
+    fn admit(&self, record: &Record<'_>) -> Option<u64> {
+        let (Some(file), Some(line)) = (record.file_static(), record.line()) else { return Some(0) };
+        if log::max_level() > LevelFilter::Info {
+            return Some(0);
+        }
+        let now = Instant::now();
+        let mut places = lock(&self.places);
+        places.entry((file, line)).or_insert(Place { since: now, made: 0, left_out: 0 }).admit(now)
+    }
 }
 
 static CURRENT: PerProcess<Logger> = PerProcess::new();
@@ -61,7 +104,7 @@ pub(crate) fn install(sink: Option<Arc<dyn Sink>>, level: i32) -> Option<Arc<dyn
         5.. => LevelFilter::Trace,
     };
     log::set_max_level(if sink.is_some() { level } else { LevelFilter::Off });
-    let logger = CURRENT.get(|_| Logger { sink: RwLock::new(None), dropped: AtomicUsize::new(0) });
+    let logger = CURRENT.get(|_| Logger::default());
     std::mem::replace(&mut *write(&logger.sink), sink)
 }
 
@@ -83,17 +126,35 @@ impl log::Log for Facade {
         }
         let Some(logger) = CURRENT.peek() else { return };
         let Some(sink) = read(&logger.sink).clone() else { return };
+        let Some(left_out) = logger.admit(record) else { return };
+        let mut message = record.args().to_string();
+        if left_out > 0 {
+            message.push_str(&format!(" ({left_out} more from the same place were left out)"));
+        }
         let dropped = logger.dropped.swap(0, Ordering::Relaxed);
-        let line = Line {
-            level: record.level(),
-            target: record.target().to_owned(),
-            message: record.args().to_string(),
-            dropped,
-        };
+        let line = Line { level: record.level(), target: record.target().to_owned(), message, dropped };
         if !sink.take(line) {
             logger.dropped.fetch_add(dropped + 1, Ordering::Relaxed);
         }
     }
 
     fn flush(&self) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_says_ten_things_a_second_and_how_many_more_there_were() {
+        let began = Instant::now();
+        let at = |ms| began + Duration::from_millis(ms);
+        let mut place = Place { since: began, made: 0, left_out: 0 };
+        for n in 0..1000 {
+            assert_eq!(place.admit(at(n)), (n < 10).then_some(0), "{n}");
+        }
+        assert_eq!(place.admit(at(1000)), Some(990));
+        assert_eq!(place.admit(at(1001)), Some(0));
+        assert_eq!(place.admit(at(500_000)), Some(0));
+    }
 }

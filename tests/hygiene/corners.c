@@ -169,6 +169,30 @@ static void a_blocked_log(int records) {
     OK(target_client_destroy(next));
 }
 
+static long warnings, left_out;
+
+static void count_warning(int32_t level, const char *target, const char *message, size_t len, void *user_data) {
+    (void)level, (void)target, (void)len, (void)user_data;
+    ATOMIC_ADD(warnings, 1);
+    const char *more = strstr(message, " more from the same place were left out");
+    while (more != NULL && more > message && more[-1] != '(') more--;
+    if (more != NULL) ATOMIC_ADD(left_out, atol(more));
+}
+
+/* What goes wrong again and again is told ten times a second, and how often it was not told. */
+static void a_flood_of_warnings(int count) {
+    OK(target_set_log(count_warning, NULL, NULL, TARGET_LOG_INFO));
+    long started = now_ms();
+    for (int i = 0; i < count; i++) OK(target_client_destroy(create_client(NOISY)));
+    long seconds = (now_ms() - started) / 1000 + 1;
+    sleep_ms(1001); /* then it may be told again */
+    OK(target_client_destroy(create_client(NOISY)));
+    for (long until = now_ms() + 10000; ATOMIC_GET(warnings) + ATOMIC_GET(left_out) < count + 1 && now_ms() < until;) sleep_ms(1);
+    CHECK_EQ(ATOMIC_GET(warnings) + ATOMIC_GET(left_out), count + 1);
+    CHECK(ATOMIC_GET(warnings) <= 10 * (seconds + 1) + 1);
+    OK(target_set_log(NULL, NULL, NULL, TARGET_LOG_OFF));
+}
+
 typedef struct one_log {
     int ended; /* set_log has said that this one does not run any more */
     int late;
@@ -310,6 +334,7 @@ int main(int argc, char **argv) {
     close_is_not_shortened();
     releases_submit();
     a_blocked_log(3000);
+    a_flood_of_warnings(1000);
     no_line_after_the_end(rounds * 10);
     a_blocked_callback(1000);
     queue_destroyed_full(10000);
