@@ -38,7 +38,7 @@ step mixed "$faults" soak mixed --seconds "$seconds" --seed "$seed"
 step kills "$faults" soak kills --count "$(least $((seconds * 5 / 3)) 50)" --seed "$seed"
 step matrix "$faults" matrix --long --repeat "$(least $((seconds / 300)) 1)"
 step cycles "$faults" soak cycles --seconds "$(least $((seconds / 6)) 10)" --seed "$seed"
-step models env TARGET_SDK_SCHEDULES=1000000 sh tools/models.sh --quiet
+step models env TARGET_SDK_SCHEDULES=1000000 sh tools/models.sh
 step hygiene env TARGET_SDK_LONG=1 cargo test --quiet --package target-sdk --test hygiene
 
 verdict=${failed:+FAILED:$failed}

@@ -64,8 +64,9 @@ fn check_host(host: &str) -> Result<Option<IpAddr>, &'static str> {
             && !label.ends_with('-')
             && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
     };
+    const NAME: &str = "be a host name of letters, digits, hyphens and dots (internationalised names in punycode)";
     if name.len() > 253 || !name.split('.').all(label_fits) {
-        return Err("be a host name of letters, digits, hyphens and dots (internationalised names in punycode)");
+        return Err(NAME);
     }
     // "127.1", "0x7f000001" and "017700000001" are addresses to some readers and names to others: only the usual form.
     let last = name.rsplit('.').next().unwrap_or(name);
@@ -73,7 +74,8 @@ fn check_host(host: &str) -> Result<Option<IpAddr>, &'static str> {
         || last.get(..2).is_some_and(|start| start.eq_ignore_ascii_case("0x"))
             && last.bytes().skip(2).all(|byte| byte.is_ascii_hexdigit());
     if !numeric {
-        return Ok(None);
+        // What begins like punycode may be none.
+        return url::Host::parse(host).map(|_| None).map_err(|_| NAME);
     }
     let address: Ipv4Addr = host.parse().map_err(|_| "be a host; an IPv4 address has four decimal numbers")?;
     Ok(Some(IpAddr::V4(address)))
@@ -230,6 +232,7 @@ mod tests {
             "1.2.3.4.5",
             "127.0.0.1.",
             "münchen.de",
+            "xn--m127.example",
             "a%2eb",
             "https://a",
             long.as_str(),
