@@ -3,12 +3,11 @@
 //! left. All clients are offline: no run opens a socket.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::{CString, c_char, c_void};
+use std::ffi::{CString, c_void};
 use std::ptr::{null, null_mut};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use target_sdk::ffi::attributes::*;
 use target_sdk::ffi::client::*;
 use target_sdk::ffi::library::*;
 use target_sdk::ffi::offers::*;
@@ -17,6 +16,13 @@ use target_sdk::ffi::result::*;
 use target_sdk::ffi::status::*;
 
 use super::support::Bytes;
+
+#[path = "handle_ops_results.rs"]
+mod results;
+#[path = "handle_ops_watch.rs"]
+mod watch;
+
+use watch::*;
 
 const MOST_STEPS: usize = 64;
 const ARTIFACT: &str = r#"{"version":"1.0.0","globalMbox":"global","localMboxes":["hero","json"],"rules":{"mboxes":{"hero":[{"ruleKey":"1","activityId":1,"condition":{"<":[{"var":"allocation"},50]},"consequence":{"name":"hero","options":[{"type":"html","content":"<b>","eventToken":"t"}],"metrics":[{"type":"display","eventToken":"d"}]},"meta":{}}],"json":[{"ruleKey":"2","activityId":2,"condition":true,"consequence":{"name":"json","options":[{"type":"json","content":{"on":true,"n":7,"x":1.5,"s":"é"}}]},"meta":{}}]},"views":{}}}"#;
@@ -30,71 +36,6 @@ const OPTIONS: [&str; 8] = [
     "",
     "null",
 ];
-const NAMES: [&str; 4] = ["hero", "json", "nope", ""];
-const KEYS: [&str; 6] = ["on", "n", "x", "s", "nope", ""];
-const POINTERS: [&str; 7] =
-    ["", "/response", "/response/execute/mboxes/0/options/0/content", "/meta", "x", "/~2", "/nope"];
-
-/// One thing that was handed to the library together with a callback or a tag.
-struct Watch {
-    done: AtomicU32,
-    released: AtomicU32,
-    /// What the callback does.
-    action: u8,
-    client: u64,
-}
-
-/// References to results that callbacks took.
-static RETAINED: Mutex<Vec<u64>> = Mutex::new(Vec::new());
-
-unsafe extern "C-unwind" fn on_done(request: u64, result: u64, user_data: *mut c_void) {
-    // SAFETY: the run keeps its watches until the library has stopped.
-    let watch = unsafe { &*user_data.cast::<Watch>() };
-    assert_eq!(watch.released.load(Ordering::Acquire), 0, "a callback after the release");
-    assert_eq!(watch.done.fetch_add(1, Ordering::AcqRel), 0, "a second callback");
-    assert_ne!(target_result_status(result), TARGET_E_BAD_HANDLE);
-    match watch.action % 8 {
-        0 => {
-            assert_eq!(target_result_retain(result), TARGET_OK);
-            RETAINED.lock().expect("lock").push(result);
-        }
-        1 => assert!(matches!(target_request_abandon(request), TARGET_OK | TARGET_E_BAD_HANDLE)),
-        2 => assert!(matches!(target_request_cancel(request), TARGET_OK | TARGET_E_BAD_HANDLE)),
-        3 => {
-            // SAFETY: NULL is allowed.
-            let status = unsafe { target_client_close(watch.client, 0, null_mut()) };
-            assert!(matches!(status, TARGET_E_WOULD_DEADLOCK | TARGET_E_BAD_HANDLE), "{status}");
-        }
-        4 => assert_eq!(target_shutdown(0), TARGET_E_WOULD_DEADLOCK),
-        _ => {}
-    }
-}
-
-unsafe extern "C-unwind" fn on_event(_: u64, json: *const c_char, len: usize, user_data: *mut c_void) {
-    // SAFETY: as above; the text has `len` bytes.
-    let (watch, text) = unsafe { (&*user_data.cast::<Watch>(), std::slice::from_raw_parts(json.cast::<u8>(), len)) };
-    assert_eq!(watch.released.load(Ordering::Acquire), 0, "an event after the release");
-    assert!(serde_json::from_slice::<serde_json::Value>(text).is_ok());
-}
-
-unsafe extern "C-unwind" fn on_log(
-    level: i32,
-    _: *const c_char,
-    message: *const c_char,
-    len: usize,
-    user_data: *mut c_void,
-) {
-    // SAFETY: as above.
-    let (watch, text) = unsafe { (&*user_data.cast::<Watch>(), std::slice::from_raw_parts(message.cast::<u8>(), len)) };
-    assert_eq!(watch.released.load(Ordering::Acquire), 0, "a log record after the release");
-    assert!((1..=5).contains(&level) && std::str::from_utf8(text).is_ok());
-}
-
-unsafe extern "C-unwind" fn release(user_data: *mut c_void) {
-    // SAFETY: as above.
-    let watch = unsafe { &*user_data.cast::<Watch>() };
-    assert_eq!(watch.released.fetch_add(1, Ordering::AcqRel), 0, "a second release");
-}
 
 /// What is known of a watch when all is over.
 struct Owed {
@@ -413,84 +354,6 @@ impl Model {
             return assert!(matches!(status, TARGET_OK | TARGET_E_BAD_HANDLE), "{status}");
         };
         assert!(status == TARGET_E_BAD_HANDLE || (status == TARGET_OK && known.is_some()), "{status}");
-    }
-
-    fn expected(&self, result: u64) -> target_status {
-        if self.results.contains_key(&result) { TARGET_OK } else { TARGET_E_BAD_HANDLE }
-    }
-
-    fn look_at_result(&mut self, bytes: &mut Bytes<'_>) {
-        let result = self.handle(bytes);
-        let expected = self.expected(result);
-        assert_eq!(target_result_status(result) == TARGET_E_BAD_HANDLE, expected == TARGET_E_BAD_HANDLE);
-        let (mut json, mut len) = (null(), 0);
-        // SAFETY: valid for writing; the text has `len` bytes and a NUL.
-        unsafe {
-            assert_eq!(target_result_json(result, &raw mut json, &raw mut len), expected);
-            if expected == TARGET_OK {
-                let text = std::slice::from_raw_parts(json.cast::<u8>(), len + 1);
-                assert_eq!(text.last(), Some(&0));
-                let text = std::str::from_utf8(&text[..len]).expect("UTF-8");
-                serde_json::from_str::<serde_json::Value>(text).expect("JSON");
-            } else {
-                assert!(json.is_null() && len == 0);
-            }
-        }
-        let pointer = CString::new(POINTERS[bytes.below(POINTERS.len())]).expect("no NUL");
-        // SAFETY: a C string, places to write to.
-        let status = unsafe { target_result_get(result, pointer.as_ptr(), &raw mut json, &raw mut len) };
-        if expected == TARGET_OK {
-            assert!(matches!(status, TARGET_OK | TARGET_E_NO_ATTRIBUTE | TARGET_E_INVALID_ARG), "{status}");
-        } else {
-            assert_eq!(status, expected);
-        }
-        assert_eq!(status == TARGET_OK, !json.is_null());
-    }
-
-    fn attributes(&mut self, bytes: &mut Bytes<'_>) {
-        let result = self.handle(bytes);
-        let mbox = CString::new(NAMES[bytes.below(NAMES.len())]).expect("no NUL");
-        let key = CString::new(KEYS[bytes.below(KEYS.len())]).expect("no NUL");
-        let (mbox, key) = (mbox.as_ptr(), key.as_ptr());
-        let (mut text, mut len, mut truth, mut integer, mut double) = (null(), 0, false, 0, 0.0);
-        // SAFETY: C strings, places to write to.
-        let status = unsafe {
-            match bytes.below(6) {
-                0 => target_attributes_get_value(result, mbox, key, &raw mut text, &raw mut len),
-                1 => target_attributes_get_string(result, mbox, key, &raw mut text, &raw mut len),
-                2 => target_attributes_get_bool(result, mbox, key, &raw mut truth),
-                3 => target_attributes_get_int64(result, mbox, key, &raw mut integer),
-                4 => target_attributes_get_double(result, mbox, key, &raw mut double),
-                _ => target_attributes_as_object(result, mbox, &raw mut text, &raw mut len),
-            }
-        };
-        assert_eq!(status == TARGET_E_BAD_HANDLE, self.expected(result) == TARGET_E_BAD_HANDLE, "{status}");
-        assert_ne!(status, TARGET_E_INTERNAL);
-        assert!(status == TARGET_OK || (text.is_null() && len == 0));
-    }
-
-    fn retain(&mut self, bytes: &mut Bytes<'_>) {
-        let result = self.handle(bytes);
-        let status = target_result_retain(result);
-        assert_eq!(status, self.expected(result));
-        if let Some(references) = self.results.get_mut(&result) {
-            *references += 1;
-        }
-    }
-
-    fn free(&mut self, bytes: &mut Bytes<'_>) {
-        let result = self.handle(bytes);
-        let status = target_result_free(result);
-        if result == 0 {
-            return assert_eq!(status, TARGET_OK);
-        }
-        assert_eq!(status, self.expected(result));
-        if let Some(references) = self.results.get_mut(&result) {
-            *references -= 1;
-            if *references == 0 {
-                self.results.remove(&result);
-            }
-        }
     }
 
     fn look_at_client(&mut self, bytes: &mut Bytes<'_>) {
