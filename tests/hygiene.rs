@@ -240,6 +240,11 @@ fn ends_inside_of_callbacks_and_logs() {
     Run { arguments: &[&times(20, 1000)], ..program("hygiene/corners.c") }.go();
 }
 
+#[test]
+fn an_answer_without_memory_for_it_is_an_error() {
+    program("hygiene/no_memory.c").go();
+}
+
 /// Under valgrind: not a byte is left.
 #[test]
 fn nothing_is_left_after_starts_and_stops() {

@@ -248,7 +248,7 @@ impl Answerer {
             timing: Timing::default(),
         };
         let none = RawList::new();
-        let envelope = sent.envelope(now_ms, &none, &none);
+        let envelope = sent.envelope(now_ms, &none, &none)?;
         json::parse(&envelope, &json::Limits::REMOTE)?;
         let mut out = String::from("\"url\":");
         write_str(&mut out, &sealed.url);

@@ -2,6 +2,7 @@
 
 use crate::config::DecisioningMethod;
 use crate::cookies;
+use crate::error::{Error, ErrorKind, Phase, Result};
 use crate::json;
 
 /// The elements of a JSON array, as JSON text.
@@ -94,14 +95,20 @@ pub struct Parts<'e> {
     pub remote_views: &'e RawList,
 }
 
-/// Writes the envelope.
-pub fn write(parts: &Parts<'_>) -> String {
+/// Writes the envelope. An answer may be so large that there is no memory for it.
+pub fn write(parts: &Parts<'_>) -> Result<String> {
     let lists = [parts.analytics_details, parts.response_tokens, parts.trace, parts.remote_mboxes, parts.remote_views];
     let lists: usize = lists.iter().map(|list| list.0.len()).sum();
     let texts = parts.request.len() + parts.response.len() + parts.visitor_state.len();
     let ids = parts.session_id.len() + parts.tnt_id.map_or(0, str::len);
     // What is the same in all of them, and a zero byte for C, are less than 512.
-    let mut out = String::with_capacity(512 + texts + ids + lists);
+    let length = 512 + texts + ids + lists;
+    let mut out = String::new();
+    out.try_reserve_exact(length).map_err(|_| {
+        Error::new(ErrorKind::Decode, format!("there is no memory for an answer of {length} bytes"))
+            .with_phase(Phase::Decode)
+            .with_http_status(parts.status)
+    })?;
     out.push_str("{\"status\":");
     json::write_int(&mut out, i64::from(parts.status));
     out.push_str(",\"request\":");
@@ -135,7 +142,7 @@ pub fn write(parts: &Parts<'_>) -> String {
     out.push_str(",\"remoteViews\":");
     parts.remote_views.write(&mut out);
     out.push_str("}}");
-    out
+    Ok(out)
 }
 
 crate::opaque::opaque_debug! { RawList {} Parts<'e> { status } }
@@ -165,7 +172,7 @@ mod tests {
             remote_views: &none,
         };
         assert_eq!(
-            write(&parts),
+            write(&parts).unwrap(),
             concat!(
                 r#"{"status":200,"request":{"requestId":"r"},"#,
                 r#""response":{ "big": 123456789012345678901234567890, "exp": 1e2 },"#,
@@ -192,7 +199,7 @@ mod tests {
             ..parts
         };
         assert_eq!(
-            write(&parts),
+            write(&parts).unwrap(),
             concat!(
                 r#"{"status":200,"request":{"requestId":"r"},"#,
                 r#""response":{ "big": 123456789012345678901234567890, "exp": 1e2 },"#,

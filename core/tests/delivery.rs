@@ -296,7 +296,7 @@ fn the_answer_becomes_an_envelope_and_a_telemetry_entry() {
     let mut remote = RawList::new();
     remote.push_text("a");
     assert_eq!(
-        answer.envelope(NOW, &remote, &RawList::new()),
+        answer.envelope(NOW, &remote, &RawList::new()).unwrap(),
         with_made_ids(format!(
             concat!(
                 r#"{{"status":200,"request":{{"requestId":"<requestId>","context":{{"timeOffsetInMinutes":0,"channel":"web"}},"#,

@@ -52,7 +52,8 @@ pub(crate) fn run(data: &[u8]) {
         requested_decisioning_method: DecisioningMethod::Hybrid,
         remote_mboxes: &none,
         remote_views: &none,
-    });
+    })
+    .expect("memory");
     let whole = json(&envelope);
     assert_eq!(whole["response"], answer);
     for key in ["status", "targetCookie", "targetLocationHintCookie", "visitorState", "meta"] {

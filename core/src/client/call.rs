@@ -225,7 +225,7 @@ impl Remote {
             inner.telemetry.push(sent.telemetry_entry(now_ms));
         }
         let (mboxes, views) = (RawList::of_texts(&self.remote.mboxes), RawList::of_texts(&self.remote.views));
-        finish(inner, sent.envelope(now_ms, &mboxes, &views), self.wants_attributes)
+        finish(inner, sent.envelope(now_ms, &mboxes, &views)?, self.wants_attributes)
     }
 }
 

@@ -11,7 +11,7 @@ use crate::config::DecisioningMethod;
 use crate::decisioning::{Decision, Input, IpToLookUp, TraceSource, decide, merge_geo, needs_geo_lookup};
 use crate::delivery::Prepared;
 use crate::envelope::{self, RawList};
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::json::{self, Json, Limits, Object};
 use crate::telemetry::{Features, Measured, delivery_entry};
 
@@ -90,7 +90,10 @@ pub(super) fn attempt<'a>(
             trace,
         },
     );
-    let envelope = envelope(inner, &prepared, &request, &decision);
+    let envelope = match envelope(inner, &prepared, &request, &decision) {
+        Ok(envelope) => envelope,
+        Err(error) => return Local::Impossible(error),
+    };
     follow_up(inner, prepared, decision, accepted);
     Local::Decided(envelope)
 }
@@ -137,7 +140,7 @@ pub(super) async fn look_up(inner: &Inner, ip: Option<&str>, deadline: tokio::ti
     }
 }
 
-fn envelope(inner: &Inner, prepared: &Prepared<'_>, request: &str, decision: &Decision) -> String {
+fn envelope(inner: &Inner, prepared: &Prepared<'_>, request: &str, decision: &Decision) -> Result<String> {
     let joined = |texts: &[String]| {
         let mut list = RawList::new();
         texts.iter().for_each(|text| list.push(text));

@@ -82,7 +82,7 @@ impl Sent<'_> {
     }
 
     /// The envelope of a call that the server decided. The lists are names that only the server can decide, if known.
-    pub fn envelope(&self, now_ms: i64, remote_mboxes: &RawList, remote_views: &RawList) -> String {
+    pub fn envelope(&self, now_ms: i64, remote_mboxes: &RawList, remote_views: &RawList) -> Result<String> {
         envelope::write(&envelope::Parts {
             status: self.delivered.status,
             request: &self.sealed.body,
