@@ -113,7 +113,7 @@ pub struct Shared {
     sockets: Mutex<Vec<TcpStream>>,
     listener: Mutex<Option<TcpListener>>,
     bodies: Mutex<Vec<Vec<u8>>>,
-    /// Whether [`Row::afterwards`] has been done.
+    /// Whether [`Row::with_answer`] has been done.
     pub spoilt: AtomicBool,
 }
 

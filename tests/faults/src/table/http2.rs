@@ -201,7 +201,7 @@ fn connections() -> Vec<Row> {
         Row {
             warm: true,
             net: Net::H2,
-            afterwards: Some(|h2| h2.frame(SETTINGS, 0, 0, &setting(3, 0))),
+            with_answer: Some(|h2| h2.frame(SETTINGS, 0, 0, &setting(3, 0))),
             ..row(GROUP, "h2-no-streams", "Allows no more streams on a kept connection (MAX_CONCURRENT_STREAMS 0)")
                 .times_out(3000, "wait", 1)
                 .unseen()
@@ -212,7 +212,7 @@ fn connections() -> Vec<Row> {
         Row {
             warm: true,
             net: Net::H2,
-            afterwards: Some(|h2| h2.frame(SETTINGS, 0, 0, &setting(4, 0))),
+            with_answer: Some(|h2| h2.frame(SETTINGS, 0, 0, &setting(4, 0))),
             ..row(GROUP, "h2-no-window", "Allows no request body on a kept connection (window of 0)")
                 .times_out(3000, "wait", 1)
                 .unseen()

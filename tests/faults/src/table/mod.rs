@@ -128,8 +128,8 @@ pub struct Row {
     pub later: &'static str,
     /// The process can open no descriptor.
     pub no_descriptors: bool,
-    /// What an HTTP/2 server does on a connection after its first answer, while it is healthy.
-    pub afterwards: Option<fn(&mut h2::Connection) -> io::Result<()>>,
+    /// What an HTTP/2 server sends with its first answer, while it is healthy.
+    pub with_answer: Option<fn(&mut h2::Connection) -> io::Result<()>>,
     /// Meetings that the server counts, when they are not the attempts.
     pub seen: Option<(u32, u32)>,
     /// Runs in the long form only, with the reason for that in `what`.
@@ -157,7 +157,7 @@ fn row(group: &'static str, name: impl Into<String>, what: impl Into<String>) ->
         rests: false,
         later: "artifactDownloadFailed",
         no_descriptors: false,
-        afterwards: None,
+        with_answer: None,
         seen: None,
         long: false,
         delivery: None,
