@@ -156,6 +156,15 @@ fn a_request_with_every_field_is_sent_as_it_is() {
     assert_eq!(prepared.body(&[]), full.to_string());
 }
 
+#[test]
+fn numbers_are_sent_as_they_were_written() {
+    let mbox = r#"{"name":"a","index":0,"new":[1.10,-0,1e2,12345678901234567890123],"total":5.00}"#;
+    let text = format!(r#"{{"request":{{"execute":{{"mboxes":[{mbox}]}},"new":123456789012345678901234567890}}}}"#);
+    let options = parse_options(&text, Purpose::Offers, true).unwrap();
+    let body = prepare(options, &acme(), None, NOW, &Numbered).unwrap().body(&[]);
+    assert!(body.contains(mbox) && body.ends_with(r#""new":123456789012345678901234567890}"#), "{body}");
+}
+
 /// Every place in a document that the Delivery API gives a type.
 fn typed_places(value: &Value, at: &str, out: &mut Vec<String>) {
     let is_free = ["/parameters", "/profileParameters", "/usage"].iter().any(|end| at.ends_with(end));

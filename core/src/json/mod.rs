@@ -3,6 +3,7 @@
 //! What is added to serde_json is borrowing (a string without escapes is a slice of the input), limits that hold before
 //! memory is spent, and a choice about duplicate keys.
 
+mod number;
 mod parse;
 mod scan;
 mod write;
@@ -10,8 +11,7 @@ mod write;
 use std::borrow::Cow;
 use std::fmt;
 
-pub use serde_json::Number;
-
+pub use self::number::Number;
 pub use self::parse::{Duplicates, Limits, parse, raw_pointer};
 pub(crate) use self::scan::{Raw, Scanner};
 pub use self::write::{write_escaped, write_int, write_str};
@@ -24,8 +24,8 @@ pub enum Json<'a> {
     Null,
     /// `true` or `false`
     Bool(bool),
-    /// A number: `u64`, `i64` or `f64`.
-    Number(Number),
+    /// A number.
+    Number(Number<'a>),
     /// A string.
     String(Cow<'a, str>),
     /// An array.
@@ -132,7 +132,7 @@ impl<'a> Json<'a> {
         match self {
             Json::Null => Json::Null,
             Json::Bool(value) => Json::Bool(value),
-            Json::Number(number) => Json::Number(number),
+            Json::Number(number) => Json::Number(number.into_owned()),
             Json::String(text) => Json::String(Cow::Owned(text.into_owned())),
             Json::Array(items) => Json::Array(items.into_iter().map(Json::into_owned).collect()),
             Json::Object(object) => Json::Object(object.into_owned()),

@@ -169,13 +169,7 @@ impl Seed<'_> {
             b'n' => scanner.word("null").map(|()| Json::Null)?,
             b't' => scanner.word("true").map(|()| Json::Bool(true))?,
             b'f' => scanner.word("false").map(|()| Json::Bool(false))?,
-            _ => {
-                let number = scanner.number()?;
-                match number.parse::<u64>() {
-                    Ok(number) => Json::Number(number.into()),
-                    Err(_) => deserialize(number, self).ok()?,
-                }
-            }
+            _ => Json::Number(Number::read(scanner.number()?)?),
         })
     }
 
@@ -229,7 +223,7 @@ impl<'de> Visitor<'de> for Seed<'_> {
     }
 
     fn visit_u64<E>(self, value: u64) -> Result<Json<'de>, E> {
-        Ok(Json::Number(value.into()))
+        Ok(Json::Number(i64::try_from(value).map_or_else(|_| Number::Text(value.to_string().into()), Number::Integer)))
     }
 
     fn visit_i64<E>(self, value: i64) -> Result<Json<'de>, E> {

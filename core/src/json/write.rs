@@ -47,12 +47,7 @@ impl Json<'_> {
         match self {
             Json::Null => out.push_str("null"),
             Json::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
-            Json::Number(number) => match number.as_i64() {
-                Some(integer) => write_int(out, integer),
-                None => {
-                    let _ = write!(out, "{number}"); // writing to a String cannot fail
-                }
-            },
+            Json::Number(number) => number.write(out),
             Json::String(text) => write_str(out, text),
             Json::Array(items) => {
                 out.push('[');
