@@ -123,6 +123,11 @@ fn forks_while_the_library_starts() {
 }
 
 #[test]
+fn a_fork_while_the_end_is_registered() {
+    program("hygiene/fork_registers.c").go();
+}
+
+#[test]
 fn forks_of_busy_threads() {
     Run { arguments: &["busy", &times(40, 2000)], ..program("hygiene/forks.c") }.go();
 }

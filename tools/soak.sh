@@ -26,7 +26,7 @@ step() { # NAME COMMAND...: its last line is figures
   if "$@" > "$out/$name.out" 2> "$out/$name.err"; then :; else failed="$failed $name"; fi
   cat "$out/$name.out"
   case " $failed " in *" $name "*) tail -n 40 "$out/$name.err" ;; esac
-  last=$(tail -n 1 "$out/$name.out")
+  last=$(grep -v '^ *$' "$out/$name.out" | tail -n 1)
   figures="$figures; $name ${last#*: }"
 }
 least() { [ "$1" -gt "$2" ] && echo "$1" || echo "$2"; }

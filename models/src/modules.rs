@@ -28,6 +28,8 @@ mod per_process;
 mod queue;
 #[path = "../../src/runtime/table.rs"]
 mod table;
+#[path = "../../src/runtime/undivided.rs"]
+mod undivided;
 #[path = "wake.rs"]
 mod wake;
 

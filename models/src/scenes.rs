@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::call_state::{Abandoned, CallState, Phase};
 use super::gate::Gate;
+use super::undivided::Undivided;
 use super::outstanding::Outstanding;
 use super::per_process::Epochs;
 use super::queue::Queue;
@@ -432,6 +433,37 @@ pub fn nothing_of_the_host_after_the_gate() {
     join(dispatchers);
     assert!(gate.enter().is_none());
     assert_eq!(gate.inside(), 0);
+}
+
+/// A fork sees no step half done: neither one that is under way when it begins, nor one that begins meanwhile.
+pub fn no_fork_in_the_midst_of_a_step() {
+    let turns = Arc::new(Undivided(AtomicUsize::new(0)));
+    let locked = Arc::new(Flag::new(false));
+    let step = {
+        let (turns, locked) = (turns.clone(), locked.clone());
+        thread::spawn(move || {
+            turns.step(
+                || {
+                    thread::yield_now();
+                    true
+                },
+                || {
+                    locked.store(true, SeqCst);
+                    thread::yield_now();
+                    locked.store(false, SeqCst);
+                },
+            );
+        })
+    };
+    turns.before_fork(|| {
+        thread::yield_now();
+        true
+    });
+    assert!(!locked.load(SeqCst), "the child would find it locked for ever");
+    thread::yield_now();
+    assert!(!locked.load(SeqCst), "a step began during the fork");
+    turns.after_fork();
+    join(vec![step]);
 }
 
 /// Close waits until everything that was outstanding is over.

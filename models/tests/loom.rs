@@ -34,6 +34,7 @@ models! {
     awaited_items_come_first Some(3);
     a_handle_is_never_somebody_else None;
     nothing_of_the_host_after_the_gate None;
+    no_fork_in_the_midst_of_a_step Some(3);
     close_waits_for_the_last_one None;
     each_process_has_one_value None;
 }

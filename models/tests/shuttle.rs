@@ -39,6 +39,7 @@ models! {
     awaited_items_come_first;
     a_handle_is_never_somebody_else;
     nothing_of_the_host_after_the_gate;
+    no_fork_in_the_midst_of_a_step;
     close_waits_for_the_last_one;
     each_process_has_one_value;
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::gate::Gate;
 use super::sync::AtomicUsize;
+use super::undivided::Undivided;
 use super::{dispatcher, fork};
 
 /// The gate of this process.
@@ -12,6 +13,38 @@ pub(crate) static GATE: Gate = Gate(AtomicUsize::new(0));
 
 /// How long `exit()` waits for callbacks that are running.
 const PATIENCE: Duration = Duration::from_millis(100);
+
+/// glibc leaves the lock of `atexit` locked in a child that was forked meanwhile.
+static REGISTERING: Undivided = Undivided(AtomicUsize::new(0));
+
+/// How long a fork and a registration wait for each other; a registration takes microseconds.
+const LONGEST_WAIT: Duration = Duration::from_millis(50);
+
+/// Waits a moment; says whether to go on, which is until `LONGEST_WAIT` after the first time.
+fn patience() -> impl FnMut() -> bool {
+    let mut until = None;
+    move || {
+        std::thread::sleep(Duration::from_micros(50));
+        let now = Instant::now();
+        now < *until.get_or_insert(now + LONGEST_WAIT)
+    }
+}
+
+/// Before a fork, in the thread that forks.
+pub(super) fn before_fork() {
+    REGISTERING.before_fork(patience());
+}
+
+/// After a fork, in the parent.
+pub(super) fn after_fork() {
+    REGISTERING.after_fork();
+}
+
+/// After a fork, in the child: touches atomics only.
+pub(super) fn in_child() {
+    REGISTERING.in_child();
+    GATE.reopen();
+}
 
 /// Epoch of the process that has registered [`at_exit`], and one.
 static REGISTERED: AtomicU32 = AtomicU32::new(0);
@@ -37,8 +70,10 @@ fn close(gate: &Gate, own: usize) {
 pub(crate) fn watch() {
     let mark = fork::epoch().wrapping_add(1);
     if REGISTERED.swap(mark, Ordering::SeqCst) != mark {
-        // SAFETY: `at_exit` is a function of this library, which stays mapped (`-z nodelete`).
-        unsafe { libc::atexit(at_exit) };
+        REGISTERING.step(patience(), || {
+            // SAFETY: `at_exit` is a function of this library, which stays mapped (`-z nodelete`).
+            unsafe { libc::atexit(at_exit) };
+        });
     }
 }
 

@@ -46,9 +46,11 @@ extern "C" fn before() {
     {
         (around.before)();
     }
+    exit::before_fork();
 }
 
 extern "C" fn in_parent() {
+    exit::after_fork();
     if let Some(around) = other_work()
         && HAS_BEGUN.try_with(|begun| begun.replace(false)).unwrap_or(false)
     {
@@ -58,7 +60,7 @@ extern "C" fn in_parent() {
 
 extern "C" fn in_child() {
     EPOCH.fetch_add(1, Ordering::SeqCst);
-    exit::GATE.reopen();
+    exit::in_child();
     let _ = HAS_BEGUN.try_with(|begun| begun.set(false));
     if let Some(around) = other_work() {
         (around.in_child)();

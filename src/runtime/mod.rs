@@ -21,6 +21,7 @@ mod stdio;
 mod sync;
 pub(crate) mod table;
 pub(crate) mod threads;
+mod undivided;
 pub(crate) mod wake;
 
 pub(crate) use locks::{lock, read, wait, write};
