@@ -17,6 +17,7 @@ for tool in "$@"; do
     c++) packages="$packages g++" ;;
     chromedriver) packages="$packages chromium-driver" ;;
     readelf | nm) packages="$packages binutils" ;;
+    llvm-profdata-*) packages="$packages llvm-${tool##*-}" ;;
     *) packages="$packages $tool" ;;
   esac
 done

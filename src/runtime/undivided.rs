@@ -27,7 +27,7 @@ impl Undivided {
     /// Before a fork: no step begins any more, and those under way end.
     pub(crate) fn before_fork(&self, mut wait: impl FnMut() -> bool) {
         self.0.fetch_add(FORK, Ordering::SeqCst);
-        while self.0.load(Ordering::SeqCst) % FORK != 0 && wait() {}
+        while !self.0.load(Ordering::SeqCst).is_multiple_of(FORK) && wait() {}
     }
 
     /// After a fork, in the parent.
