@@ -128,6 +128,13 @@ impl Error {
         Error::new(ErrorKind::InvalidOptions, message).with_path(path)
     }
 
+    /// The same, with the path at the front of the message.
+    pub(crate) fn at(path: impl Into<String>, what: &str) -> Error {
+        let path = path.into();
+        let message = if path.is_empty() { what.to_owned() } else { format!("{path}: {what}") };
+        Error::invalid(path, message)
+    }
+
     /// A broken promise inside this library.
     pub fn internal(message: impl Into<Cow<'static, str>>) -> Error {
         Error::new(ErrorKind::Internal, message)

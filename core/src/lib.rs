@@ -21,6 +21,7 @@ pub mod envelope;
 pub mod telemetry;
 pub mod visitor;
 
+mod date;
 mod excerpt;
 mod number;
 mod opaque;

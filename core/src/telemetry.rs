@@ -73,6 +73,13 @@ impl Telemetry {
         }
     }
 
+    /// Gives all entries up, and counts them. Says how many there were.
+    pub fn give_up(&self) -> usize {
+        let count = std::mem::take(&mut *self.lock()).len();
+        self.dropped.fetch_add(count as u64, Ordering::Relaxed);
+        count
+    }
+
     /// How many entries are waiting.
     pub fn len(&self) -> usize {
         self.lock().len()
@@ -83,7 +90,7 @@ impl Telemetry {
         self.len() == 0
     }
 
-    /// How many entries were given up: those that had to make room, and those of refused requests.
+    /// How many entries were given up: those that had to make room, those of refused requests, and the last ones.
     pub fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
     }

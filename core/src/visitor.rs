@@ -88,7 +88,7 @@ pub(crate) fn check_customer_ids<'a>(value: Json<'a>, path: impl Fn() -> String)
                 match entry.get("id") {
                     Some(Json::String(_) | Json::Number(_)) => {}
                     Some(other) => return Err(wrong_type(at("/id"), "string or number", other)),
-                    None => return Err(Error::invalid(at("/id"), "id is required")),
+                    None => return Err(Error::at(at("/id"), "id is required")),
                 }
                 match entry.get("authState") {
                     None | Some(Json::Number(_)) => {}
@@ -297,7 +297,7 @@ fn organization_key(organization_id: &str) -> Cow<'_, str> {
 }
 
 fn wrong_type(path: String, expected: &'static str, found: &Json<'_>) -> Error {
-    Error::invalid(path, format!("expected {expected}, found {}", found.type_name()))
+    Error::at(path, &format!("expected {expected}, found {}", found.type_name()))
 }
 
 fn id<'a>(ids: &mut Object<'a>, key: &str, path: &str) -> Result<Option<Cow<'a, str>>> {
@@ -305,7 +305,7 @@ fn id<'a>(ids: &mut Object<'a>, key: &str, path: &str) -> Result<Option<Cow<'a, 
         None | Some(Json::Null) => Ok(None),
         Some(Json::String(id)) if is_supplemental_data_id(&id) => Ok(Some(id)),
         Some(Json::String(_)) => {
-            Err(Error::invalid(format!("{path}/sdid/{key}"), "not a supplemental data id (two times 16 digits)"))
+            Err(Error::at(format!("{path}/sdid/{key}"), "not a supplemental data id (two times 16 digits)"))
         }
         Some(other) => Err(wrong_type(format!("{path}/sdid/{key}"), "string", &other)),
     }

@@ -142,6 +142,9 @@ async fn the_method_of_a_call_wins() {
     let error = server.offers(&asked).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotReady);
     assert_eq!(error.message(), "Unable to fulfill request; decisioning engine not ready.");
+    assert!(!error.retryable(), "a server-side client never loads an artifact");
+    asked["decisioningMethod"] = json!("");
+    assert_eq!(server.offers(&asked).await.unwrap()["meta"]["decisioningMethod"], "server-side");
     asked["decisioningMethod"] = json!("hybrid");
     assert_eq!(server.offers(&asked).await.unwrap()["meta"]["decisioningMethod"], "server-side");
 }
@@ -190,7 +193,12 @@ async fn notifications_are_sent_and_acknowledged() {
         let sent = world.deliveries_at_least(1).await;
         assert_eq!(sent[0]["body"]["notifications"], json!([notification]), "the useless one is left out");
         assert_eq!(sent[0]["query"]["sessionId"], "S1");
-        let error = client.notify(&json!({"request": {"notifications": []}})).await.unwrap_err();
+        // As in the Node SDK: the measurements that wait are enough for a request, once.
+        let nothing = json!({"request": {"notifications": []}});
+        client.notify(&nothing).await.unwrap();
+        assert!(!world.deliveries_at_least(2).await[1]["body"]["telemetry"]["entries"].as_array().unwrap().is_empty());
+        let untold = world.ready(method, json!({"telemetryEnabled": false})).await;
+        let error = untold.notify(&nothing).await.unwrap_err();
         assert_eq!(error.message(), "Notifications array is required in request");
     }
 }

@@ -58,6 +58,18 @@ async fn calls_wait_for_the_first_artifact_as_long_as_configured() {
     assert_eq!(envelope["meta"]["decisioningMethod"], "on-device");
     assert!(before.elapsed() >= Duration::from_millis(300));
 
+    // Once the first load has failed there is nothing to wait for, nor is there for a client that is offline.
+    let nowhere = format!("http://127.0.0.1:{}/nowhere.json", world.port);
+    let waiting = json!({"maximumWaitReady": 60_000, "timeout": 60_000, "artifactLocation": nowhere});
+    let failed = world.client("on-device", waiting);
+    let offline = world.client("on-device", json!({"maximumWaitReady": 60_000, "timeout": 60_000, "offline": true}));
+    let before = Instant::now();
+    for client in [&failed, &offline] {
+        let error = client.offers(&execute(&["homepage-hero"])).await.unwrap_err();
+        assert!(!error.retryable(), "{error}");
+    }
+    assert!(before.elapsed() < Duration::from_secs(20), "{:?}", before.elapsed());
+
     // The call's own deadline comes first.
     world.fault("artifact", "stall").await;
     let bounded = world.client("on-device", json!({"maximumWaitReady": 5000, "timeout": 80}));
@@ -153,7 +165,9 @@ async fn offline_opens_no_socket() {
     }
     let nothing = world.client("on-device", json!({"offline": true, "artifactFile": "/nowhere/rules.json"}));
     assert_eq!(nothing.client.ready().await.unwrap_err().kind(), ErrorKind::NotReady);
-    assert_eq!(nothing.offers(&execute(&["m"])).await.unwrap_err().kind(), ErrorKind::NotReady);
+    let error = nothing.offers(&execute(&["m"])).await.unwrap_err();
+    assert_eq!((error.kind(), error.retryable()), (ErrorKind::NotReady, false));
+    assert!(error.message().contains("`artifactFile` cannot be used: No such file"), "{error}");
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert_eq!(world.stats().await["connections"].as_u64().unwrap(), connections + 1, "the one that asks");
 }

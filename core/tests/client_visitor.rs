@@ -161,6 +161,36 @@ async fn many_refreshes_are_one_download() {
 }
 
 #[tokio::test]
+async fn a_server_side_client_says_which_measurements_are_lost() {
+    let world = demo().await;
+    let client = world.ready("server-side", json!({})).await;
+    client.offers(&execute(&["homepage-hero"])).await.unwrap();
+    client.client.shut();
+    assert_eq!(client.events_of("telemetryDropped")[0]["count"], 1);
+    assert_eq!(client.names().last().unwrap(), "closed");
+    let stats: Value = serde_json::from_str(&client.client.stats()).unwrap();
+    assert_eq!(stats["telemetry"], json!({"waiting": 0, "dropped": 1}));
+}
+
+#[tokio::test]
+async fn the_cluster_of_a_decision_is_that_of_later_calls() {
+    let world = demo().await;
+    let client = world.ready("on-device", json!({"pinServerDomain": true})).await;
+    let cookie = |options: Value| {
+        let client = &client;
+        async move { client.offers(&options).await.unwrap()["targetLocationHintCookie"]["value"].clone() }
+    };
+    let mut asked = execute(&["homepage-hero"]);
+    assert_eq!(cookie(asked.clone()).await, Value::Null);
+    asked["targetLocationHint"] = json!("35");
+    assert_eq!(cookie(asked.clone()).await, "35");
+    assert_eq!(cookie(execute(&["homepage-hero"])).await, "35");
+    asked["targetCookie"] = json!("PC#abc.28_0#9999999999");
+    assert_eq!(cookie(asked).await, "28");
+    assert_eq!(cookie(execute(&["homepage-hero"])).await, "28");
+}
+
+#[tokio::test]
 async fn the_end_leaves_no_connection_and_says_what_is_lost() {
     let world = demo().await;
     let client = world.ready("hybrid", json!({"pollingInterval": 50, "allowFastPolling": true})).await;

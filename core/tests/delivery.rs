@@ -201,7 +201,8 @@ fn a_wrong_type_anywhere_is_an_error_that_names_the_place() {
             || ["/mboxes/0", "/notifications/0"].iter().any(|item| place.ends_with(item));
         let found = full.pointer(&place).unwrap();
         for wrong in [json!(true), json!(7), json!("x"), json!([1]), json!({"a": 1})] {
-            if std::mem::discriminant(&wrong) == std::mem::discriminant(found) {
+            let is_time = last == "time" && wrong == 7; // milliseconds
+            if std::mem::discriminant(&wrong) == std::mem::discriminant(found) || is_time {
                 continue;
             }
             let mut options = full.clone();
@@ -214,7 +215,7 @@ fn a_wrong_type_anywhere_is_an_error_that_names_the_place() {
                         (ErrorKind::InvalidOptions, Some(place.as_str())),
                         "{wrong}"
                     );
-                    assert!(error.message().starts_with("expected "), "{place}: {error}");
+                    assert!(error.message().starts_with(&format!("{place}: expected ")), "{error}");
                     assert!(!drops, "{place} should have been dropped: {error}");
                 }
                 Ok(_) => assert!(drops, "{place} = {wrong} was taken"),

@@ -213,7 +213,11 @@ impl<T: Send + Sync + 'static> Inner<T> {
                 true
             }
             Err(reason) => {
-                log::warn!(target: "target_sdk::artifact", "`artifactFile` cannot be used: {reason}");
+                let what = format!("`artifactFile` cannot be used: {reason}");
+                log::warn!(target: "target_sdk::artifact", "{what}");
+                if self.transport.is_none() {
+                    self.work().error = Some(Error::new(ErrorKind::Artifact, what).with_retryable(false));
+                }
                 false
             }
         }
@@ -233,6 +237,7 @@ impl<T: Send + Sync + 'static> Inner<T> {
 
     /// The first load failed: those who wait for it are told, unless there is an artifact after all.
     pub(super) fn first_load_failed(&self, error: Error) {
+        self.work().error.get_or_insert_with(|| error.clone());
         self.progress.send_if_modified(|progress| {
             let news = matches!(progress, Progress::Waiting);
             if news {

@@ -93,8 +93,10 @@ async fn run<T: Send + Sync + 'static>(inner: Arc<Inner<T>>, first: bool) {
     let interval = inner.settings.interval;
     if inner.transport.is_none() {
         if !inner.use_file().await {
-            let what = "offline, with neither `artifactPayload` nor a readable `artifactFile`";
-            inner.first_load_failed(Error::new(ErrorKind::Artifact, what));
+            let what = "offline, with neither `artifactPayload` nor `artifactFile`";
+            let known = inner.work().error.clone();
+            let error = known.unwrap_or_else(|| Error::new(ErrorKind::Artifact, what).with_retryable(false));
+            inner.first_load_failed(error);
         }
         return;
     }

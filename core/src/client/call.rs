@@ -123,7 +123,7 @@ async fn carry_on(
                 if let Some(artifact) = &inner.artifact {
                     let until = Deadline::from(accepted + longest).min(deadline);
                     // Either way: what is there then decides.
-                    let _ = tokio::time::timeout_at(until, artifact.usable()).await;
+                    let _ = tokio::time::timeout_at(until, artifact.first_outcome()).await;
                 }
                 found.waited = true;
             }
@@ -141,7 +141,11 @@ fn read<'a>(inner: &Inner, operation: &'a Operation) -> Result<Prepared<'a>> {
     let strict = inner.config.strict;
     let options: CallOptions<'a> = match operation {
         Operation::GetOffers { options } => parse_options(options, Purpose::Offers, strict)?,
-        Operation::SendNotifications { options } => parse_options(options, Purpose::Notifications, strict)?,
+        Operation::SendNotifications { options } => {
+            let measurements_wait = inner.transport.is_some() && !inner.telemetry.is_empty();
+            let purpose = if measurements_wait { Purpose::NotificationsOrTelemetry } else { Purpose::Notifications };
+            parse_options(options, purpose, strict)?
+        }
         Operation::GetAttributes { mbox_names, options } => attributes::parse_options(mbox_names, options, strict)?,
     };
     let hint = inner.sticky_hint.load();
@@ -241,7 +245,7 @@ fn finish(inner: &Inner, mut envelope: String, wants_attributes: bool) -> Result
 
 impl Inner {
     /// Later calls go to this cluster, too.
-    fn stick_to(&self, cluster: &str) {
+    pub(super) fn stick_to(&self, cluster: &str) {
         let known = self.sticky_hint.load();
         if known.as_deref().map(String::as_str) != Some(cluster) {
             self.sticky_hint.store(Some(Arc::new(cluster.to_owned())));

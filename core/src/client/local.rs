@@ -94,6 +94,9 @@ pub(super) fn attempt<'a>(
         Ok(envelope) => envelope,
         Err(error) => return Local::Impossible(error),
     };
+    if let Some(cluster) = &prepared.cluster {
+        inner.stick_to(cluster);
+    }
     follow_up(inner, prepared, decision, accepted);
     Local::Decided(envelope)
 }
@@ -102,9 +105,14 @@ pub(super) fn attempt<'a>(
 fn not_ready(inner: &Inner) -> Error {
     const MESSAGE: &str = "Unable to fulfill request; decisioning engine not ready.";
     match inner.artifact.as_ref().and_then(|artifact| artifact.status().error) {
+        Some(error) if inner.config.offline => {
+            Error::new(ErrorKind::NotReady, format!("{MESSAGE} {}", error.message())).with_retryable(false)
+        }
         // The server has none for this client, or one that cannot be used: that is not a matter of time.
         Some(error) if !error.retryable() => error,
         Some(error) => Error::new(ErrorKind::NotReady, format!("{MESSAGE} {}", error.message())),
+        // A server-side client never loads one.
+        None if inner.artifact.is_none() => Error::new(ErrorKind::NotReady, MESSAGE).with_retryable(false),
         None => Error::new(ErrorKind::NotReady, MESSAGE),
     }
 }

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 
-use self::events::Events;
+use self::events::{EventWriter, Events};
 use self::life::Life;
 pub use self::limits::Admission;
 use self::limits::Limits;
@@ -144,7 +144,7 @@ impl Client {
             life: Life::new(events.clone()),
             limits: Limits::new(config.max_in_flight, config.max_queued),
             stats: Stats::new(),
-            telemetry: Arc::new(Telemetry::new(config.telemetry_enabled)),
+            telemetry: Arc::new(Telemetry::new(config.telemetry_enabled && !config.offline)),
             sticky_hint: ArcSwapOption::empty(),
             measured: ArcSwapOption::empty(),
             notifier: OnceLock::new(),
@@ -288,6 +288,11 @@ impl Inner {
     fn shut(&self) {
         if let Some(notifier) = self.notifier.get() {
             notifier.shut();
+        }
+        let measurements = self.telemetry.give_up();
+        if measurements > 0 {
+            let count = i64::try_from(measurements).unwrap_or(i64::MAX);
+            self.events.emit(EventWriter::new("telemetryDropped").integer("count", count).finish());
         }
         if let Some(artifact) = &self.artifact {
             artifact.stop();

@@ -64,9 +64,7 @@ impl<'j> Fields<'j> {
         let Json::Number(number) = value else {
             return Err(wrong_type(&self.pointer(key), "a number", value));
         };
-        // 2^53: up to here a double is exact.
-        let exact = number.as_f64().filter(|double| double.fract() == 0.0 && double.abs() <= 9_007_199_254_740_992.0);
-        match number.as_i64().or_else(|| exact.map(|double| double as i64)) {
+        match number.as_i64() {
             Some(integer) if range.contains(&integer) => Ok(Some(integer)),
             _ => Err(self
                 .error(key, &format!("be an integer between {} and {}, it is {number}", range.start(), range.end()))),

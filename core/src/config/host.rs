@@ -17,6 +17,9 @@ pub(super) struct Authority<'a> {
 impl<'a> Authority<'a> {
     /// Reads `host` or `host:port`. The error says what the text must do.
     pub(super) fn parse(text: &'a str) -> Result<Authority<'a>, &'static str> {
+        if text.contains("://") {
+            return Err("be a host with or without a port, not a URL: no scheme belongs there (see secure)");
+        }
         if text.contains('@') {
             return Err("not contain a user name or password");
         }

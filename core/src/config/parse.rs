@@ -85,6 +85,9 @@ impl Config {
 
 fn read(fields: &Fields<'_>, strict: bool) -> Result<Config> {
     let client = identity(fields, "client", "-_", 63, "Client is required")?;
+    if client.starts_with('-') || client.ends_with('-') {
+        return Err(fields.error("client", "begin and end with a letter, a digit or _: it is part of a host name"));
+    }
     let organization_id = identity(fields, "organizationId", "@._-", 128, "Organization Id is required")?;
     let decisioning_method = decisioning_method(fields)?;
     let secure = fields.flag("secure", true)?;

@@ -76,7 +76,7 @@ fn everything_set() {
     assert_eq!(config.polling_interval, Some(Duration::from_secs(600)));
     assert_eq!(config.maximum_wait_ready, Some(Duration::from_millis(250)));
     assert_eq!(config.artifact_location.as_deref(), Some("https://cdn.example:8443/a/rules.bin?x=1"));
-    assert_eq!(config.artifact_payload.as_deref(), Some(r#"{"version":"1.0.0","n":37.74929}"#));
+    assert_eq!(config.artifact_payload.as_deref(), Some(r#"{"version":"1.0.0","n":37.749290000000002}"#));
     assert_eq!(config.artifact_format, Some(ArtifactFormat::Bin));
     assert_eq!(config.artifact_file, Some(PathBuf::from("/tmp/x")));
     assert_eq!(config.all_matching_rules_mboxes, ["a", "b"]);
@@ -204,6 +204,19 @@ fn ranges_are_named() {
         assert!(message.contains(range), "{message}");
     }
     assert_eq!(with(r#""timeout":4294967295"#).unwrap().timeout.as_millis(), 4_294_967_295);
+}
+
+#[test]
+fn hosts_that_cannot_be() {
+    for client in ["-acme", "acme-", "-"] {
+        let text = format!(r#"{{"client":"{client}","organizationId":"o"}}"#);
+        let error = Config::parse(&text).map(|_| ()).unwrap_err();
+        assert_eq!(error.path(), Some("/client"));
+        assert!(error.message().contains("part of a host name"), "{error}");
+    }
+    let (path, message) = refused(r#""serverDomain":"https://acme.tt.omtrdc.net""#);
+    assert_eq!(path, "/serverDomain");
+    assert!(message.contains("not a URL"), "{message}");
 }
 
 #[test]

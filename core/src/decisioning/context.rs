@@ -5,12 +5,12 @@ use std::cell::OnceCell;
 
 use super::allocation::allocation;
 use super::artifact::Group;
-use super::date;
 use super::logic::Data;
 use super::page_url::{Domain, PageUrl, Part};
 use super::parameters::Parameters;
 use super::user_agent::{self, Client};
 use super::value::Value;
+use crate::date;
 use crate::json::{self, Json, Object};
 
 /// Response tokens that come from `context.geo`, and the field of each.

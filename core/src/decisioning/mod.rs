@@ -7,7 +7,6 @@ mod allocation;
 mod artifact;
 mod coerce;
 mod context;
-mod date;
 #[cfg(any(fuzzing, test))]
 pub mod fuzzing;
 mod geo;

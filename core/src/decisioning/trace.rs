@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 
 use super::context::{Context, RuleData};
-use super::date;
 use super::logic::Data;
 use super::page_url::Part;
 use super::rule::Rule;
+use crate::date;
 use crate::json::{self, Json, Object};
 
 /// Where the artifact came from, for traces.

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::schema::{self, Path, wrong_type};
+use super::schema::{self, Path, fault, wrong_type};
 use crate::config::DecisioningMethod;
 use crate::cookies;
 use crate::error::{Error, Result};
@@ -17,6 +17,8 @@ pub enum Purpose {
     Offers,
     /// `send_notifications`
     Notifications,
+    /// The same while measurements wait: they go along, and are enough for a request.
+    NotificationsOrTelemetry,
 }
 
 /// The options of one call, borrowed from their JSON text.
@@ -113,14 +115,18 @@ pub(crate) fn read(document: Json<'_>, strict: bool) -> Result<Unchecked<'_>> {
             "targetCookie" => out.rest.target_cookie = text(value, &path)?,
             "targetLocationHint" => out.rest.target_location_hint = location_hint(value, &path)?,
             "consumerId" => out.rest.consumer_id = text(value, &path)?,
-            "customerIds" => out.rest.customer_ids = Some(check_customer_ids(value, || path.pointer())?),
+            "customerIds" => {
+                let ids = check_customer_ids(value, || path.pointer())?;
+                doubtful_customer_ids(&ids, &path, strict)?;
+                out.rest.customer_ids = Some(ids);
+            }
             "sessionId" => out.rest.session_id = session_id(value, &path)?,
-            "decisioningMethod" => out.rest.decisioning_method = Some(decisioning_method(&value, &path)?),
+            "decisioningMethod" => out.rest.decisioning_method = decisioning_method(value, &path)?,
             "visitorState" => match value {
                 Json::Object(state) => out.rest.visitor_state = Some(state),
                 other => return Err(wrong_type(&path, "object", &other)),
             },
-            _ => unknown(&key, &path, strict)?,
+            _ => unknown(&key, &KEYS, &path, strict)?,
         }
     }
     Ok(out)
@@ -142,7 +148,7 @@ fn location_hint<'a>(value: Json<'a>, path: &Path<'_>) -> Result<Option<Cow<'a, 
     let hint = text(value, path)?;
     match &hint {
         Some(hint) if !cookies::is_cluster(hint) => {
-            Err(Error::invalid(path.pointer(), "a location hint has 1 to 55 letters, digits and hyphens"))
+            Err(fault(path, "a location hint has 1 to 55 letters, digits and hyphens"))
         }
         _ => Ok(hint),
     }
@@ -164,31 +170,59 @@ fn session_id<'a>(value: Json<'a>, path: &Path<'_>) -> Result<Option<Cow<'a, str
 
 fn safe_in_header(text: &str, path: &Path<'_>) -> Result<()> {
     if text.contains(|c: char| c.is_ascii_control()) {
-        return Err(Error::invalid(path.pointer(), "must not contain control characters"));
+        return Err(fault(path, "must not contain control characters"));
     }
     Ok(())
 }
 
-fn decisioning_method(value: &Json<'_>, path: &Path<'_>) -> Result<DecisioningMethod> {
-    let name = value.as_str().ok_or_else(|| wrong_type(path, "string", value))?;
-    DecisioningMethod::from_name(name).ok_or_else(|| {
-        Error::invalid(
+fn decisioning_method(value: Json<'_>, path: &Path<'_>) -> Result<Option<DecisioningMethod>> {
+    let Some(name) = text(value, path)? else { return Ok(None) };
+    match DecisioningMethod::from_name(&name) {
+        None => Err(Error::invalid(
             path.pointer(),
             "Invalid Decisioning Method.  Must be set to one of: on-device,server-side,hybrid",
-        )
-    })
+        )),
+        method => Ok(method),
+    }
 }
 
-fn unknown(key: &str, path: &Path<'_>, strict: bool) -> Result<()> {
-    let pointer = path.pointer();
-    let hint = match suggest(key, &KEYS) {
+/// What of customer ids will not be sent: told, or refused.
+fn doubtful_customer_ids(ids: &Object<'_>, path: &Path<'_>, strict: bool) -> Result<()> {
+    for (code, value) in ids.iter() {
+        let path = Path::Key(path, code);
+        match value {
+            Json::Object(entry) => {
+                for (key, value) in entry.iter() {
+                    let path = Path::Key(&path, key);
+                    match key {
+                        "id" => {}
+                        "authState" if value.as_i64().is_some_and(|state| (0..=2).contains(&state)) => {}
+                        "authState" => doubt(&path, "not 0, 1 or 2: no authentication state is sent", strict)?,
+                        _ => unknown(key, &["id", "authState"], &path, strict)?,
+                    }
+                }
+            }
+            Json::Bool(_) => doubt(&path, "false is no customer id: none is sent", strict)?,
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn unknown(key: &str, known: &[&str], path: &Path<'_>, strict: bool) -> Result<()> {
+    let hint = match suggest(key, known) {
         Some(meant) => format!("unknown option; did you mean {meant}?"),
         None => "unknown option".to_owned(),
     };
+    doubt(path, &hint, strict)
+}
+
+/// A warning, with `strict` an error.
+fn doubt(path: &Path<'_>, what: &str, strict: bool) -> Result<()> {
     if strict {
-        return Err(Error::invalid(pointer, hint));
+        return Err(fault(path, what));
     }
-    log::warn!(target: "target_sdk::delivery", "{pointer}: {hint}");
+    log::warn!(target: "target_sdk::delivery", "{}: {what}", path.pointer());
     Ok(())
 }
 
@@ -216,6 +250,7 @@ fn validate(request: &Object<'_>, purpose: Purpose) -> Result<()> {
                 return Err(required("/request/prefetch", "Either views, pageLoad or mboxes is required in prefetch"));
             }
         }
+        Purpose::NotificationsOrTelemetry => {}
         Purpose::Notifications => {
             let some = |list: Option<&Json<'_>>| match list {
                 None | Some(Json::Null) => false,

@@ -1,10 +1,12 @@
 //! The typed fields of a Delivery API request, and the walk that checks a request against them.
 //!
 //! A known field of the wrong type is an error; a `null` one counts as absent and is removed. What the API does not know
-//! is left alone: it goes to the server as it is. Lengths and ranges only make warnings, the server decides about them.
+//! is left alone: it goes to the server as it is. Lengths and ranges only make warnings, the server decides about them. Mboxes and
+//! notifications that lack what they need, or have it of another type, are dropped, as by the Node SDK.
 
 use std::fmt::Write;
 
+use crate::date;
 use crate::error::{Error, Result};
 use crate::json::{Json, Object};
 
@@ -22,6 +24,10 @@ pub(super) enum Kind {
     Boolean,
     /// An object whose members are the caller's business, nulls included.
     Map,
+    /// The same; what is no string is told.
+    Texts,
+    /// A date and time.
+    Time,
     /// An array of so many elements.
     List(&'static Kind, usize),
     /// An object with typed fields.
@@ -39,7 +45,7 @@ pub(super) struct Shape {
     base: &'static [(&'static str, Kind)],
 }
 
-use Kind::{AnyText, Boolean, Integer, List, Map, Mboxes, Notifications, Number, Text};
+use Kind::{AnyText, Boolean, Integer, List, Map, Mboxes, Notifications, Number, Text, Texts, Time};
 
 const INTEGER: Kind = Integer(i64::MIN, i64::MAX);
 const NUMBER: Kind = Number(f64::MIN);
@@ -155,8 +161,8 @@ static EXPERIENCE_CLOUD: Shape = object(&[
 static DETAILS: Shape = Shape { fields: &[], base: DETAIL_FIELDS };
 
 const DETAIL_FIELDS: &[(&str, Kind)] = &[
-    ("parameters", Map),
-    ("profileParameters", Map),
+    ("parameters", Texts),
+    ("profileParameters", Texts),
     ("address", Kind::Object(&ADDRESS)),
     (
         "order",
@@ -164,7 +170,7 @@ const DETAIL_FIELDS: &[(&str, Kind)] = &[
             ("id", Text(0, 250)),
             ("total", Number(0.0)),
             ("purchasedProductIds", List(&AnyText, usize::MAX)),
-            ("time", AnyText),
+            ("time", Time),
             ("experienceLocalId", Integer(0, 2_147_483_647)),
             ("duplicate", Boolean),
             ("outlier", Boolean),
@@ -279,9 +285,14 @@ impl Path<'_> {
     }
 }
 
+/// The error for a value, which its message names.
+pub(super) fn fault(path: &Path<'_>, what: &str) -> Error {
+    Error::at(path.pointer(), what)
+}
+
 /// The error for a value of the wrong type.
 pub(super) fn wrong_type(path: &Path<'_>, expected: &'static str, found: &Json<'_>) -> Error {
-    Error::invalid(path.pointer(), format!("expected {expected}, found {}", found.type_name()))
+    fault(path, &format!("expected {expected}, found {}", found.type_name()))
 }
 
 /// Checks the members of `object`, removing known ones that are `null` and list items that the API would not take.
@@ -322,12 +333,24 @@ fn check_value(value: &mut Json<'_>, kind: &'static Kind, path: &Path<'_>) -> Re
             }
         }
         (Integer(min, max), Json::Number(number)) => match number.as_i64() {
-            Some(number) if (*min..=*max).contains(&number) => {}
-            None if !number.as_f64().is_some_and(|number| number.fract() == 0.0) => {
-                return Err(Error::invalid(path.pointer(), "expected a whole number, found a fraction"));
+            Some(integer) => {
+                if !(*min..=*max).contains(&integer) {
+                    warn(path, format_args!("should be between {min} and {max}"));
+                }
+                *number = integer.into(); // not every server reads `1.0` as an integer
             }
-            _ => warn(path, format_args!("should be between {min} and {max}")),
+            None if number.as_f64().is_some_and(|number| number.fract() == 0.0) => {
+                warn(path, format_args!("should be between {min} and {max}"));
+            }
+            None => return Err(fault(path, "expected a whole number, found a fraction")),
         },
+        (Texts, Json::Object(texts)) => {
+            // Their names are not for the log.
+            if !texts.iter().all(|(_, value)| matches!(value, Json::String(_) | Json::Null)) {
+                warn(path, format_args!("should have strings only"));
+            }
+        }
+        (Time, time) => check_time(time, path)?,
         (List(kind, max), Json::Array(items)) => {
             if items.len() > *max {
                 warn(path, format_args!("should have at most {max} elements"));
@@ -397,14 +420,34 @@ fn notification_fault(notification: &Object<'_>) -> Option<&'static str> {
     }
 }
 
+/// A date and time. A date alone and milliseconds since 1970 become one, as in the Node SDK.
+fn check_time(time: &mut Json<'_>, path: &Path<'_>) -> Result<()> {
+    match time {
+        Json::String(text) if date::is_date(text) => {
+            *time = Json::from(format!("{text}T00:00:00.000Z"));
+        }
+        Json::String(text) => {
+            if !date::is_date_time(text) {
+                warn(path, format_args!("should be a date and time such as 2020-01-31T12:00:00Z"));
+            }
+        }
+        Json::Number(number) => match number.as_i64().filter(|ms| date::YEARS_OF_FOUR_DIGITS.contains(ms)) {
+            Some(ms) => *time = Json::from(date::iso(ms)),
+            None => return Err(fault(path, "expected a time in milliseconds since 1970")),
+        },
+        other => return Err(wrong_type(path, "string", other)),
+    }
+    Ok(())
+}
+
 impl Kind {
     fn name(&self) -> &'static str {
         match self {
-            Text(..) | AnyText => "string",
+            Text(..) | AnyText | Time => "string",
             Number(_) => "number",
             Integer(..) => "integer",
             Boolean => "boolean",
-            Map | Kind::Object(_) => "object",
+            Map | Texts | Kind::Object(_) => "object",
             List(..) | Mboxes | Notifications => "array",
         }
     }

@@ -37,11 +37,16 @@ impl<'a> Number<'a> {
         }
     }
 
-    /// Its value if it was written as an integer.
+    /// Its value if it is an integer, however it was written: `3e3` and `3000.0` are.
     pub fn as_i64(&self) -> Option<i64> {
+        // 2^53: up to here a double is exact.
+        const LARGEST: f64 = 9_007_199_254_740_992.0;
         match self {
             Number::Integer(value) => Some(*value),
-            Number::Text(_) => None,
+            Number::Text(_) => {
+                let value = self.as_f64().filter(|value| value.fract() == 0.0 && value.abs() <= LARGEST);
+                value.map(|value| value as i64)
+            }
         }
     }
 

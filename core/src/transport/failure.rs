@@ -197,7 +197,10 @@ fn connecting(error: &reqwest::Error, causes: &Causes<'_>, facts: Facts<'_>, via
             format!("the name of {host} was not looked up within the connect timeout{via}")
         }
         _ if error.is_timeout() => format!("no connection to {host} within the connect timeout{via}"),
-        Some(io::ErrorKind::ConnectionRefused) => format!("connection refused by {host}{via}"),
+        Some(io::ErrorKind::ConnectionRefused) => match facts.proxy {
+            Some(proxy) => format!("connection to {host} refused by the proxy {proxy}"),
+            None => format!("connection refused by {host}"),
+        },
         Some(io::ErrorKind::TimedOut) => format!("no connection to {host}: timed out{via}"),
         Some(kind) if is_broken_connection(kind) => format!("{host} closed the connection while connecting{via}"),
         _ => format!("could not connect to {host}: {}{via}", causes.deepest),

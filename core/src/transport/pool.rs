@@ -179,7 +179,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// `None`: the proxy is configured for no host at all.
 fn proxy_settings(config: &ProxyConfig) -> Result<Option<ProxySettings>> {
     // The URL may hold a password: no message repeats it.
-    let wrong = |what: &'static str| Error::invalid("/proxy/url", what);
+    let wrong = |what: &'static str| Error::at("/proxy/url", what);
     let url = Url::parse(&config.url).map_err(|_| wrong("not a URL such as http://proxy.example:3128"))?;
     if !matches!(url.scheme(), "http" | "https" | "socks5" | "socks5h") {
         return Err(wrong("the scheme must be http, https or socks5"));

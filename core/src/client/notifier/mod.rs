@@ -258,19 +258,10 @@ impl Notifier {
 
     /// Stops sending, ends requests under way, gives up what is left: counted, and told by events. Idempotent.
     pub(crate) fn shut(&self) {
-        let (dropped, first) = {
-            let mut queue = self.inner.lock();
-            let first = !queue.is_shut();
-            (queue.shut(&*self.inner.random), first)
-        };
+        let dropped = self.inner.lock().shut(&*self.inner.random);
         self.inner.wake.notify_one();
         for dropped in &dropped {
             self.inner.tell(dropped);
-        }
-        let measurements = if first { (self.inner.pending_telemetry)() } else { 0 };
-        if measurements > 0 {
-            let count = i64::try_from(measurements).unwrap_or(i64::MAX);
-            self.inner.events.emit(EventWriter::new("telemetryDropped").integer("count", count).finish());
         }
     }
 

@@ -27,6 +27,33 @@ pub(crate) fn iso(now_ms: i64) -> String {
     )
 }
 
+/// The milliseconds that [`iso`] writes with a year of four digits.
+pub(crate) const YEARS_OF_FOUR_DIGITS: std::ops::Range<i64> = -62_167_219_200_000..253_402_300_800_000;
+
+/// Whether this looks like `2020-01-31`.
+pub(crate) fn is_date(text: &str) -> bool {
+    is_like(text, "0000-00-00")
+}
+
+/// Whether this looks like a date and time of RFC 3339: `2020-01-31T12:00:00.5+01:00`.
+pub(crate) fn is_date_time(text: &str) -> bool {
+    let Some((time, rest)) = text.split_at_checked(19) else { return false };
+    let fraction = rest.strip_prefix('.').map_or(0, |digits| digits.bytes().take_while(u8::is_ascii_digit).count());
+    let zone = if fraction > 0 { rest.get(1 + fraction..).unwrap_or("") } else { rest };
+    is_like(&time.to_ascii_uppercase(), "0000-00-00T00:00:00")
+        && (zone.eq_ignore_ascii_case("z")
+            || zone.strip_prefix(['+', '-']).is_some_and(|offset| is_like(offset, "00:00")))
+}
+
+/// Whether a text has digits where the pattern has them, and is the pattern elsewhere.
+fn is_like(text: &str, pattern: &str) -> bool {
+    text.len() == pattern.len()
+        && text.bytes().zip(pattern.bytes()).all(|(byte, wanted)| match wanted {
+            b'0' => byte.is_ascii_digit(),
+            other => byte == other,
+        })
+}
+
 /// Year, month and day of a day number. Counted in years that begin in March, so that the leap day comes last, and in
 /// eras of 400 years, which all have the same number of days.
 fn civil(day_number: i64) -> (i64, i64, i64) {
