@@ -79,6 +79,18 @@ for configuration in $configurations; do
     [ ! -x "$work/$example-$name" ] || check "example $example, $name" "$work/$example-$name" "$address"
   done
 done
+examples_fail() { # nobody listens on that port: each says so and ends with 1
+  for example in $examples; do
+    code=0
+    "$work/$example-g++-20" 127.0.0.1:1 > "$work/said" 2>&1 || code=$?
+    if [ "$code" != 1 ] || ! grep -q "connection refused" "$work/said"; then
+      echo "$example: exit code $code"
+      cat "$work/said"
+      return 1
+    fi
+  done
+}
+check "examples without an edge fail" examples_fail
 lost() { # valgrind counts only what it can still prove at the end; nothing may be lost
   TARGET_SDK_TEST_LIFETIMES=${TARGET_SDK_TEST_LIFETIMES_VALGRIND:-300} \
     valgrind --leak-check=full --errors-for-leak-kinds=definite,possible --error-exitcode=99 --fair-sched=yes \
