@@ -72,4 +72,4 @@ clean: ## remove what was built
 	$(MAKE) -s -C examples/c clean
 	$(MAKE) -s -C examples/cpp clean
 
-.PHONY: help build demo test models fuzz sanitize tools install uninstall dist deb header fmt lint wheel soak clean
+.PHONY: help build demo test models fuzz sanitize tools install uninstall dist deb header fmt lint bench wheel soak differential clean

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs the built library:  install.sh BUILD_DIR PREFIX
 # DESTDIR in the environment goes before PREFIX, for packages. Every installed file is relocatable.
+# Without DESTDIR, root also runs ldconfig when the system's linker looks for libraries there.
 # LIBDIR is where libraries go below PREFIX (lib); PC_PREFIX is a fixed prefix for the pkg-config files, for packages of a system.
 set -eu
 
@@ -49,3 +50,12 @@ fill TargetSdkConfigVersion.cmake.in "$libdir/cmake/TargetSdk/TargetSdkConfigVer
 for text in LICENSE NOTICE; do put 644 "$root/$text" "share/doc/target-sdk/$text"; done
 
 echo "installed target-sdk $version in $to"
+
+# A package refreshes the linker's list where it is unpacked; what is installed here must be found here.
+[ -z "${DESTDIR:-}" ] || exit 0
+. "$root/packaging/linker.sh"
+if searched "$to/$libdir"; then
+  refresh_linker
+else
+  echo "programs find it with -Wl,-rpath,$to/$libdir when they are linked, or with LD_LIBRARY_PATH=$to/$libdir when they run"
+fi

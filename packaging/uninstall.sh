@@ -19,3 +19,7 @@ for directory in "$libdir/cmake/TargetSdk" share/doc/target-sdk; do
   [ ! -d "$from/$directory" ] || rmdir --ignore-fail-on-non-empty "$from/$directory"
 done
 echo "removed target-sdk from $from"
+
+[ -z "${DESTDIR:-}" ] || exit 0
+. "$root/packaging/linker.sh"
+if searched "$from/$libdir"; then refresh_linker; fi

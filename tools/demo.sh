@@ -1,6 +1,6 @@
 #!/bin/sh
 # Builds the library, the local edge and the examples in C and C++, and runs the examples against the edge over real HTTP.
-# CARGO_PROFILE=release takes the library that users get (link-time optimisation: about two minutes more).
+# CARGO_PROFILE=release takes the library that users get (link-time optimisation: some minutes more).
 set -eu
 
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -10,14 +10,22 @@ case $profile in dev) folder=debug ;; *) folder=$profile ;; esac
 target=${CARGO_TARGET_DIR:-$root/target}
 
 sh tools/dependencies.sh cc c++ pkg-config
-echo "Building the library ($profile profile) and a local Target edge ..."
-cargo build --quiet --profile "$profile" --package target-sdk
-cargo build --quiet --package target-edge
+build() { # PACKAGE PROFILE
+  # A terminal sees what cargo compiles; a log does not need to.
+  quiet=--quiet
+  [ ! -t 2 ] || quiet=
+  cargo build $quiet --profile "$2" --package "$1"
+}
+echo "Building the library ($profile profile). The first time this takes some minutes, with its dependencies ..."
+build target-sdk "$profile"
+echo "Building a local Target edge ..."
+build target-edge dev
 
 edge=$target/debug/target-edge
 . tools/edge.sh
 
 # As a user would: install, then build against what was installed.
+echo "Building the examples in C and C++ ..."
 sh packaging/install.sh "$target/$folder" "$work/usr" > "$work/install.out"
 cp -R examples/c "$work/examples"
 make -s -C "$work/examples" PKG_CONFIG_PATH="$work/usr/lib/pkgconfig"
@@ -35,6 +43,11 @@ run() { # TITLE EXAMPLE ARGUMENT
 run "Offers for three mboxes, by callback" get_offers "$address"
 run "Feature flags, synchronously" get_attributes_sync "$address"
 run "1,000 calls in flight on one thread, by epoll" event_loop "$address"
+if [ "$profile" = release ]; then
+  echo "  (the edge is an unoptimised build, on the same processors: docs/performance.md has measurements)"
+else
+  echo "  (figures of an unoptimised build measure nothing: docs/performance.md has those of a release)"
+fi
 run "Prefetch, then a display notification" notifications "$address"
 run "Server-side, on the device, hybrid: one experience" hybrid "$address"
 run_cpp() { # TITLE EXAMPLE

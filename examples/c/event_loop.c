@@ -56,6 +56,7 @@ static int submit(target_client client, target_queue queue, double *started) {
 /* The event loop: takes answers until there are `expected`. Returns how many of them are offers, or -1. */
 static int collect(target_queue queue, int epoll, int expected, const double *started, double *latency) {
   int answered = 0, good = 0;
+  uint64_t told = 0;
 
   while (answered < expected) {
     struct epoll_event ready;
@@ -76,7 +77,8 @@ static int collect(target_queue queue, int epoll, int expected, const double *st
       latency[answered++] = now_ms() - started[batch[i].tag];
       if (batch[i].status == TARGET_OK) {
         good++;
-      } else {
+      } else if ((told >> (-batch[i].status & 63) & 1) == 0) { /* one of each kind; statuses of errors are small negative numbers */
+        told |= (uint64_t)1 << (-batch[i].status & 63);
         example_complain("a call", batch[i].status, batch[i].result);
       }
       target_result_free(batch[i].result); /* the poller owns it */
@@ -123,14 +125,17 @@ int main(int argc, char **argv) {
   double submitted = now_ms();
   int good = collect(queue, epoll, accepted, started, latency);
   double end = now_ms();
-  if (accepted == 0 || good < 0) goto done;
+  if (good != CALLS) {
+    if (good >= 0) fprintf(stderr, "%d of %d calls were not answered with offers\n", CALLS - good, (int)CALLS);
+    goto done;
+  }
 
-  qsort(latency, (size_t)accepted, sizeof latency[0], by_size);
-  printf("  %d calls, %d answered with offers, %.0f calls/s\n", CALLS, good, accepted / (end - begin) * 1e3);
-  printf("  handing in                 %.1f us a call\n", (submitted - begin) / accepted * 1e3);
+  qsort(latency, CALLS, sizeof latency[0], by_size);
+  printf("  %d calls, all answered with offers, %.0f calls/s\n", (int)CALLS, CALLS / (end - begin) * 1e3);
+  printf("  handing in                 %.1f us a call\n", (submitted - begin) / CALLS * 1e3);
   printf("  latency, all at once       median %.1f ms, 95 %% %.1f ms, 99 %% %.1f ms, longest %.1f ms\n",
-         latency[accepted / 2], latency[accepted * 95 / 100], latency[accepted * 99 / 100], latency[accepted - 1]);
-  failed = good != CALLS;
+         latency[CALLS / 2], latency[CALLS * 95 / 100], latency[CALLS * 99 / 100], latency[CALLS - 1]);
+  failed = 0;
 
 done:
   target_client_destroy(client); /* 0 is ignored, here and below */

@@ -72,4 +72,24 @@ static inline const char *example_get(target_result result, const char *json_poi
   return target_result_get(result, json_pointer, &json, NULL) == TARGET_OK ? json : otherwise;
 }
 
+/*
+ * JSON as people read it: a string without its quotes and escapes (\\u and its digits stay) in `room`, cut to fit;
+ * anything else as it is.
+ */
+static inline const char *example_text(const char *json, char *room, size_t size) {
+  size_t length = 0;
+
+  if (json[0] != '"') return json;
+  for (const char *next = json + 1; *next != '\0' && *next != '"' && length + 1 < size; next++) {
+    if (next[0] == '\\' && next[1] != 'u' && next[1] != '\0') {
+      next++;
+      room[length++] = *next == 'n' ? '\n' : *next == 't' ? '\t' : *next;
+    } else {
+      room[length++] = *next;
+    }
+  }
+  room[length] = '\0';
+  return room;
+}
+
 #endif /* EXAMPLE_H */

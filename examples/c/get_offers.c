@@ -37,13 +37,17 @@ static void on_done(target_request request, target_result result, void *user_dat
 /* Prints the offers of an envelope, one line for each mbox. */
 static void print_offers(target_result result) {
   for (int i = 0;; i++) {
-    char name[64], content[64];
-    snprintf(name, sizeof name, "/response/execute/mboxes/%d/name", i);
-    snprintf(content, sizeof content, "/response/execute/mboxes/%d/options/0/content", i);
-    if (example_get(result, name, NULL) == NULL) break; /* that was the last mbox */
-    printf("  %-26s %s\n", example_get(result, name, ""), example_get(result, content, "(no offer)"));
+    char place[64], name_room[64], offer_room[512];
+    snprintf(place, sizeof place, "/response/execute/mboxes/%d/name", i);
+    const char *name = example_get(result, place, NULL);
+    if (name == NULL) break; /* that was the last mbox */
+    snprintf(place, sizeof place, "/response/execute/mboxes/%d/options/0/content", i);
+    const char *offer = example_get(result, place, "(no offer)");
+    printf("  %-26s %s\n", example_text(name, name_room, sizeof name_room), example_text(offer, offer_room, sizeof offer_room));
   }
-  printf("  decided                    %s\n", example_get(result, "/meta/decisioningMethod", "?"));
+  char decided[32];
+  printf("  decided                    %s\n",
+         example_text(example_get(result, "/meta/decisioningMethod", "?"), decided, sizeof decided));
   /* The web application sets this cookie, and hands it in again as "targetCookie" with the visitor's next request. */
   printf("  mbox cookie, max-age       %s s\n", example_get(result, "/targetCookie/maxAge", "?"));
 }

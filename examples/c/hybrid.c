@@ -14,6 +14,17 @@
 static const char *const METHODS[] = {"server-side", "on-device", "hybrid"};
 enum { METHOD_COUNT = 3, VISITORS = 6 };
 
+/* Why there is no artifact: the client's statistics tell. */
+static void no_artifact(target_client client, target_status status) {
+  char room[512];
+  target_result stats = 0;
+  const char *reason = "(not known yet)";
+
+  if (target_client_stats(client, &stats) == TARGET_OK) reason = example_get(stats, "/artifact/lastError", reason);
+  fprintf(stderr, "no artifact: %s: %s\n", target_status_name(status), example_text(reason, room, sizeof room));
+  target_result_free(stats);
+}
+
 /* What one visitor gets with one method: a result that the caller frees, or 0. */
 static target_result decide(target_client client, int visitor, const char *method) {
   target_result result = 0;
@@ -71,7 +82,7 @@ int main(int argc, char **argv) {
   /* Without this, a hybrid client asks the server until it has its artifact. */
   target_status status = target_client_wait_ready(client, 5000);
   if (status != TARGET_OK) {
-    example_complain("no artifact", status, 0);
+    no_artifact(client, status);
   } else {
     for (int visitor = 1; visitor <= VISITORS; visitor++) same += compare(client, visitor);
     printf("  server-side, on-device and hybrid agree for %d of %d visitors\n", same, (int)VISITORS);

@@ -31,6 +31,7 @@ int main(int argc, char **argv) {
   static const char prefetch[] = "{\"request\": {\"prefetch\": {\"mboxes\": [{\"name\": \"homepage-hero\"}]}}}";
   target_result offers = 0, receipt = 0;
   char *notification = NULL;
+  char room[512];
   int failed = 1;
 
   if (argc != 2) {
@@ -45,8 +46,8 @@ int main(int argc, char **argv) {
     example_complain("prefetch", status, offers);
     goto done;
   }
-  printf("  prefetched                 %s\n",
-         example_get(offers, "/response/prefetch/mboxes/0/options/0/content", "(no offer)"));
+  const char *offer = example_get(offers, "/response/prefetch/mboxes/0/options/0/content", "(no offer)");
+  printf("  prefetched                 %s\n", example_text(offer, room, sizeof room));
 
   notification = display_notification(offers);
   if (notification == NULL) {

@@ -11,10 +11,19 @@
 
 #include "example.h"
 
+/* Runs on a thread of the library. Why a file cannot be used is a warning. */
+static void print_log(int32_t level, const char *target, const char *message, size_t len, void *user_data) {
+  (void)level;
+  (void)user_data;
+  fprintf(stderr, "%s: %.*s\n", target, (int)len, message);
+}
+
 static void print_offer(target_result result) {
-  printf("  offer                      %s\n",
-         example_get(result, "/response/execute/mboxes/0/options/0/content", "(no offer)"));
-  printf("  decided                    %s\n", example_get(result, "/meta/decisioningMethod", "?"));
+  char room[512];
+  const char *offer = example_get(result, "/response/execute/mboxes/0/options/0/content", "(no offer)");
+  printf("  offer                      %s\n", example_text(offer, room, sizeof room));
+  const char *decided = example_get(result, "/meta/decisioningMethod", "?");
+  printf("  decided                    %s\n", example_text(decided, room, sizeof room));
 }
 
 int main(int argc, char **argv) {
@@ -28,6 +37,7 @@ int main(int argc, char **argv) {
     fprintf(stderr, "usage: %s ARTIFACT_FILE\n", argv[0]);
     return 2;
   }
+  target_set_log(print_log, NULL, NULL, TARGET_LOG_WARN);
   /* The path goes into the JSON as it is: one with quotes or backslashes would need escapes. */
   target_client client = example_client(
       example_format("{\"client\": \"acme\", \"organizationId\": \"ORG@AdobeOrg\","
@@ -38,7 +48,7 @@ int main(int argc, char **argv) {
   /* The file is read in the background. */
   target_status status = target_client_wait_ready(client, 5000);
   if (status != TARGET_OK) {
-    example_complain("no artifact", status, 0);
+    example_complain("no artifact", status, 0); /* the log says why */
   } else {
     /* Decided on this thread: no queue, no other thread, no I/O. */
     status = target_get_offers_sync(client, options, TARGET_NUL, 0, &result);

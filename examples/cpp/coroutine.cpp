@@ -9,6 +9,7 @@
 #include <exception>
 #include <functional>
 #include <mutex>
+#include <utility>
 
 // The event loop of the program: functions from any thread run on the one that calls `run`.
 class Loop {
@@ -48,8 +49,10 @@ struct Task {
     void unhandled_exception() noexcept { error = std::current_exception(); }
   };
   explicit Task(std::coroutine_handle<promise_type> coroutine) : handle(coroutine) {}
-  Task(const Task &) = delete;
-  ~Task() { handle.destroy(); }
+  Task(Task &&other) noexcept : handle(std::exchange(other.handle, nullptr)) {} // also takes the copy constructor away
+  ~Task() {
+    if (handle) handle.destroy();
+  }
   std::coroutine_handle<promise_type> handle;
 };
 

@@ -6,6 +6,8 @@
 #include <poll.h>
 
 #include <cerrno>
+#include <set>
+#include <stdexcept>
 #include <system_error>
 
 static void event_loop(const std::string &edge) {
@@ -19,21 +21,24 @@ static void event_loop(const std::string &edge) {
     (void)client.get_attributes(R"(["demo-engineering-flags"])", {}, queue, tag);
 
   std::uint64_t answered = 0, good = 0;
+  std::set<target_sdk::Status> told;
   pollfd watch{queue.fd(), POLLIN, 0};
   while (answered < calls) {
     if (::poll(&watch, 1, -1) < 0 && errno != EINTR) throw std::system_error(errno, std::generic_category(), "poll");
     for (const auto &completion : queue.poll()) { // does not wait; 64 at most, the descriptor stays readable while there are more
       if (completion.kind != target_sdk::Kind::call) {
-        std::cout << "  event                      " << completion.result.text("/type") << '\n';
+        const std::string type = completion.result.text("/type");
+        if (type != "requestFailed") std::cout << "  event                      " << type << '\n'; // the call tells that, too
         continue;
       }
       answered++;
       if (completion.status == target_sdk::Status::ok) good++;
-      else std::cerr << "call " << completion.tag << ": " << completion.result.json() << '\n';
+      else if (told.insert(completion.status).second) // one of each kind
+        std::cerr << "call " << completion.tag << ": " << completion.result.json() << '\n';
     }
   }
-  std::cout << "  answered                   " << answered << " calls, " << good << " with offers\n";
-  if (good != calls) throw std::runtime_error("not all calls went well");
+  if (good != calls) throw std::runtime_error(std::to_string(calls - good) + " of " + std::to_string(calls) + " calls failed");
+  std::cout << "  answered                   " << answered << " calls, all with offers\n";
 }
 
 int main(int argc, char **argv) { return example_main(argc, argv, "HOST:PORT", event_loop); }

@@ -128,6 +128,32 @@ uninstall() {
   [ "$(cd "$work/gone" && find . -type f -o -type l)" = ./lib/other ]
 }
 
+# With a linker of its own, so that the system's is left alone: it knows one folder, and writes down when its list is made anew.
+linker_list() {
+  mkdir "$work/bin"
+  cat > "$work/bin/ldconfig" <<SH
+#!/bin/sh
+case \$1 in -NXv) echo "$work/known/lib: (from a test)" ;; *) echo refreshed >> "$work/refreshed"; exit 1 ;; esac
+SH
+  printf '#!/bin/sh\necho "$TEST_USER_ID"\n' > "$work/bin/id"
+  chmod +x "$work/bin/ldconfig" "$work/bin/id"
+  PATH=$work/bin:$PATH
+  install_in() { TEST_USER_ID=$1 sh packaging/install.sh "$target/$folder" "$2" > "$work/said" 2>&1; }
+  export TEST_USER_ID
+  install_in 0 "$work/unknown"
+  grep -q -F -e "-Wl,-rpath,$work/unknown/lib" "$work/said"
+  install_in 1000 "$work/known"
+  grep -q "run 'ldconfig' as root" "$work/said"
+  DESTDIR=$work/stage install_in 0 "$work/known"
+  [ "$(wc -l < "$work/said")" = 1 ]
+  [ ! -e "$work/refreshed" ]
+  install_in 0 "$work/known" # its ldconfig fails: told, and no more than that
+  [ "$(cat "$work/refreshed")" = refreshed ]
+  grep -q "ldconfig failed" "$work/said"
+  TEST_USER_ID=0 sh packaging/uninstall.sh "$work/known"
+  [ "$(wc -l < "$work/refreshed")" = 2 ]
+}
+
 check "program with pkg-config, shared, LD_LIBRARY_PATH" shared_by_pkg_config
 check "program with pkg-config, shared, rpath" shared_by_rpath
 check "C++ program with pkg-config" cpp_by_pkg_config
@@ -145,6 +171,7 @@ check "needs no other libraries" few_libraries
 check "installed files name no paths" no_paths
 check "list of static libraries" static_libraries
 check "uninstall" uninstall
+check "the linker's list is made anew where it names the folder" linker_list
 
 echo "install: $passed passed, $failed failed"
 [ "$failed" = 0 ]

@@ -80,6 +80,6 @@ def beside_adobes(table, rounds, server, scratch, library):
     table.add("server-side calls per second, Python, asyncio, 256 in flight", statistics.median(speeds), "1/s")
     table.add("  uvloop", statistics.median(uvloops), "1/s")
     theirs, size = sorted(best)[len(best) // 2]
-    table.add(f"  Adobe's Python SDK {peers.PYTHON_VERSION}, its best", theirs, "1/s", note=f"{size} threads, of {SIZES}")
+    table.add(f"  Adobe's Python SDK {peers.PYTHON_VERSION}, its best", theirs, "1/s", note=f"{size} thread{'' if size == 1 else 's'}, of {SIZES}")
     table.add("  times as many as Adobe's", statistics.median(ratios), "x", 5, at_least=True,
               note=f"{statistics.median(processor):.1f} x by processor time, the library's threads included")

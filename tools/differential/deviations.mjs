@@ -1,4 +1,4 @@
-// Where this library answers differently from the Node SDK on purpose, each with the document that says so.
+// Where this library answers differently from the Node SDK on purpose; docs/differential.md has them as a table.
 //
 // A deviation is bound to what a case is about (`applies`) and says what it does to the answers:
 // - `adjust(theirs, subject)` turns the reference's answer into what the documented behaviour makes of it, or
@@ -74,7 +74,7 @@ const names = (asked, kind) => [...new Set(["prefetch", "execute"].flatMap(mode 
 export const DEVIATIONS = [
   {
     name: "time-offset-default",
-    reference: "client.md 3.5: a context without timeOffsetInMinutes gets the default (the reference loses it when it converts types)",
+    difference: "a context without timeOffsetInMinutes gets the default (the reference loses it when it converts types)",
     applies: subject => request(subject).context && (request(subject).context.timeOffsetInMinutes ?? null) === null,
     adjust(theirs) {
       for (const { context } of requests(theirs)) context.timeOffsetInMinutes ??= 0;
@@ -82,7 +82,7 @@ export const DEVIATIONS = [
   },
   {
     name: "list-holes",
-    reference: "differences.md N-29, Part 3 no. 10: no holes in analyticsDetails and trace",
+    difference: "no holes in analyticsDetails and trace",
     applies: () => true,
     adjust(theirs) {
       for (const list of ["analyticsDetails", "trace"]) {
@@ -92,7 +92,7 @@ export const DEVIATIONS = [
   },
   {
     name: "mobile-channel",
-    reference: "differences.md N-1, Part 3 no. 1: the channel mobile is kept",
+    difference: "the channel mobile is kept",
     applies: subject => request(subject).context?.channel === "mobile",
     adjust(theirs) {
       for (const { context } of requests(theirs)) context.channel = "mobile";
@@ -100,7 +100,7 @@ export const DEVIATIONS = [
   },
   {
     name: "own-sdid",
-    reference: "differences.md N-37, Part 3 no. 2: a well-formed supplemental data id of the caller is kept",
+    difference: "a well-formed supplemental data id of the caller is kept",
     applies: subject => tagged("own-sdid")(subject) && request(subject).experienceCloud?.analytics?.supplementalDataId !== undefined,
     adjust(theirs, subject) {
       for (const { experienceCloud } of requests(theirs)) {
@@ -111,7 +111,7 @@ export const DEVIATIONS = [
   },
   {
     name: "empty-view-name",
-    reference: "client.md 3.3: the name and key of a view are kept when they are not empty",
+    difference: "the name and key of a view are kept when they are not empty",
     applies: subject => views(subject).some(view => view.name === ""),
     adjust(theirs) {
       for (const { prefetch } of requests(theirs)) {
@@ -121,7 +121,7 @@ export const DEVIATIONS = [
   },
   {
     name: "edge-host-without-cluster",
-    reference: "client.md 5.4: the cluster is what follows mboxedge; the reference takes the client's name for one",
+    difference: "the cluster is what follows mboxedge; the reference takes the client's name for one",
     applies: subject => subject.answer?.edgeHost !== undefined && !subject.answer.edgeHost.startsWith("mboxedge"),
     adjust(theirs, subject) {
       const cookie = theirs.envelope?.targetLocationHintCookie;
@@ -130,7 +130,7 @@ export const DEVIATIONS = [
   },
   {
     name: "own-global-mbox",
-    reference: "differences.md N-11, Part 3 no. 7: the page load depends on the artifact's global mbox",
+    difference: "the page load depends on the artifact's global mbox",
     applies: subject => tagged("own-global-mbox")(subject) && (request(subject).execute?.pageLoad ?? request(subject).prefetch?.pageLoad) !== undefined,
     adjust(theirs, subject) {
       const { remoteMboxes, localMboxes, globalMbox } = subject.artifact;
@@ -142,7 +142,7 @@ export const DEVIATIONS = [
   },
   {
     name: "unnamed-among-named-views",
-    reference: "differences.md N-12: an unnamed view stands for all views, whatever else is asked for",
+    difference: "an unnamed view stands for all views, whatever else is asked for",
     applies: subject => views(subject).some(view => view.name) && views(subject).some(view => !view.name) && subject.artifact !== undefined,
     adjust(theirs, subject) {
       const { remoteViews = [], localViews = [] } = subject.artifact;
@@ -155,31 +155,31 @@ export const DEVIATIONS = [
   },
   {
     name: "unknown-members-kept",
-    reference: "c-api.md 4: unknown members of the request are passed to the server",
+    difference: "unknown members of the request are passed to the server",
     applies: tagged("unknown-member"),
     explains: ({ path, theirs }) => theirs === undefined && /^(\/envelope)?\/request\/.*?(somethingNew|unknownMember)$/.test(path),
   },
   {
     name: "expired-audience-manager",
-    reference: "differences.md N-41, client.md 6.1: expired and NONE values of the visitor cookie are dropped",
+    difference: "expired and NONE values of the visitor cookie are dropped",
     applies: tagged("expired-audience-manager"),
     explains: ({ path, theirs, ours }) => (ours === undefined || theirs === "NONE") && /^(\/envelope)?\/request\/experienceCloud\/audienceManager(\/blob|\/locationHint)?$/.test(path),
   },
   {
     name: "malformed-cookie",
-    reference: "differences.md N-7: a malformed part of a cookie is ignored",
+    difference: "a malformed part of a cookie is ignored",
     applies: subject => tagged("malformed-cookie")(subject) && failed(subject.theirs, /^URI malformed$/) && subject.ours.envelope !== undefined,
     explains: ({ path }) => wholeAnswer(path),
   },
   {
     name: "wrong-type",
-    reference: "c-api.md 4: a wrong type is an error that names the path",
+    difference: "a wrong type is an error that names the path",
     applies: subject => tagged("wrong-type")(subject) && subject.ours.error?.kind === "InvalidOptions" && subject.ours.error.path.startsWith("/request/"),
     explains: ({ path }) => wholeAnswer(path),
   },
   {
     name: "null-is-absent",
-    reference: "differences.md N-13, client.md 3.2: null is as good as absent, also where the reference lets it keep a default out",
+    difference: "null is as good as absent, also where the reference lets it keep a default out",
     applies: tagged("null"),
     explains: ({ path, theirs, ours }, subject) =>
       (/^(\/envelope)?(\/request|\/response)\/requestId$/.test(path) && theirs === undefined && ours === "<id>") ||
@@ -189,7 +189,7 @@ export const DEVIATIONS = [
   },
   {
     name: "tntid-is-made",
-    reference: "differences.md N-4, Part 3 no. 3: a visitor with nothing but a customer id gets a tntId",
+    difference: "a visitor with nothing but a customer id gets a tntId",
     applies: tagged("customer-only"),
     explains: ({ path, ours }) =>
       (path === "/envelope/response/id/tntId" && /^<id>(\.\d+_0)?$/.test(ours)) ||
@@ -199,7 +199,7 @@ export const DEVIATIONS = [
   },
   {
     name: "rule-error",
-    reference: "differences.md O-44, Part 3 no. 8: a rule that cannot be evaluated does not match",
+    difference: "a rule that cannot be evaluated does not match",
     applies: subject => subject.ours.envelope !== undefined &&
       ((tagged("unknown-operator")(subject) && failed(subject.theirs, /^Unrecognized operation /)) ||
        // a parameter called toString is what the reference takes for a method
@@ -208,7 +208,7 @@ export const DEVIATIONS = [
   },
   {
     name: "missing-rule-members",
-    reference: "differences.md N-8, ondevice.md 1.1 and 10.2: what a rule lacks counts as empty",
+    difference: "what a rule lacks counts as empty",
     applies: tagged("missing-rule-members"),
     explains: ({ path, theirs, ours }, subject) =>
       (failed(subject.theirs, /^Cannot read properties of undefined|is not iterable/) && oursWorked(subject) && wholeAnswer(path)) ||
@@ -216,13 +216,13 @@ export const DEVIATIONS = [
   },
   {
     name: "version-checked-at-load",
-    reference: "differences.md O-3: an artifact of an unsupported version is never used, whatever the call",
+    difference: "an artifact of an unsupported version is never used, whatever the call",
     applies: subject => tagged("unsupported-version")(subject) && /^The decisioning artifact version .* is not supported/.test(subject.ours.error?.message),
     explains: ({ path }) => wholeAnswer(path),
   },
   {
     name: "dotted-conflict",
-    reference: "differences.md N-6, O-24: of two parameters for one place the first stays",
+    difference: "of two parameters for one place the first stays",
     applies: tagged("dotted-conflict"),
     explains: ({ path }, subject) =>
       (failed(subject.theirs, /^Cannot create property 'b' on string 'Leaf'$/) && wholeAnswer(path)) ||
@@ -231,39 +231,39 @@ export const DEVIATIONS = [
   },
   {
     name: "item-referring-url",
-    reference: "differences.md N-32, Part 3 no. 6: an item with its own address has its own referring URL",
+    difference: "an item with its own address has its own referring URL",
     applies: tagged("item-address"),
     explains: ({ path }, subject) => /\/context\/referring\/\w+$/.test(path) ||
       decisionsOf(subject, item => item.address && item.address.url !== item.address.referringUrl, new RegExp(`"referring|${WHOLE}`))(path),
   },
   {
     name: "misread-url",
-    reference: "differences.md N-31, ondevice.md 5.1: www as a label, @ after the host, host:port, [v6]",
+    difference: "www as a label, @ after the host, host:port, [v6]",
     applies: tagged("misread-url"),
     explains: ({ path }, subject) => /\/context\/(page|referring)\/\w+$/.test(path) || /\/request\/host$/.test(path) ||
       decisionsOf(subject, () => true, new RegExp(`"page|"referring|${WHOLE}`))(path),
   },
   {
     name: "upper-case-macro",
-    reference: "differences.md N-33: campaign and recipe in any case of letters",
+    difference: "campaign and recipe in any case of letters",
     applies: tagged("upper-case-macro"),
     explains: ({ path, theirs, ours }) => isContent(path) && filled(theirs, ours, /\$\{(?:x\.)?(?:CAMPAIGN|Recipe|Campaign)\.\w+\}|\$\{(?:mbox\.)?name\}/),
   },
   {
     name: "macro-location-name",
-    reference: "differences.md O-36: an item without a name has the name of the location",
+    difference: "an item without a name has the name of the location",
     applies: subject => views(subject).some(view => !view.name),
     explains: ({ path, theirs, ours }) => isContent(path) && path.includes("/views/") && filled(theirs, ours, /\$\{(?:mbox\.)?name\}/),
   },
   {
     name: "integer-view-names",
-    reference: "ondevice.md 8.4: views come in the order of the artifact, also those called by a number",
+    difference: "views come in the order of the artifact, also those called by a number",
     applies: subject => tagged("integer-views")(subject) && views(subject).some(view => !view.name),
     explains: ({ path }) => /^\/envelope\/(response\/prefetch\/views|responseTokens|trace)(\/|$)/.test(path),
   },
   {
     name: "trace-aliasing",
-    reference: "docs/differential.md: an item's trace holds what was known when it was decided (the reference's is changed by later items)",
+    difference: "an item's trace holds what was known when it was decided (the reference's is changed by later items)",
     applies: subject => request(subject).trace !== undefined,
     explains: ({ path, theirs, ours }) =>
       /\/trace\/(\d+\/)?(evaluatedCampaignTargets\/\d+\/(un)?matchedRuleConditions|campaigns\/\d+\/notifications)$/.test(path) &&
