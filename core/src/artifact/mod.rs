@@ -220,7 +220,10 @@ impl<T: Send + Sync + 'static> Provider<T> {
         };
         if let Some(text) = &config.artifact_payload {
             let rules =
-                inner.compiled(text).map_err(|error| Error::invalid("/artifactPayload", error.message().to_owned()))?;
+                inner.compiled(text).map_err(|error| {
+                    let place = format!("/artifactPayload{}", error.path().unwrap_or(""));
+                    Error::invalid(place, error.message().to_owned())
+                })?;
             let _ = inner.publish(rules, Arc::clone(text), "Not Applicable".to_owned(), None);
         }
         Ok(Provider(Arc::new(inner)))
