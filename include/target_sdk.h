@@ -172,7 +172,7 @@ typedef void (*target_event_fn)(target_client client, const char *event_json, si
 /**
  * Where the events of a client go. Zero-initialise, set `size`; then either the callback style or the queue style.
  */
-typedef struct {
+typedef struct target_client_hooks {
   /**
    * `sizeof(target_client_hooks)`
    */
@@ -212,7 +212,7 @@ typedef void (*target_done_fn)(target_request request, target_result result, voi
 /**
  * How a call is answered. Zero-initialise, set `size`; then exactly one of `on_done` and `queue`.
  */
-typedef struct {
+typedef struct target_call {
   /**
    * `sizeof(target_call)`
    */
@@ -250,7 +250,7 @@ typedef struct {
 /**
  * Something that a queue hands out.
  */
-typedef struct {
+typedef struct target_completion {
   /**
    * The host's tag.
    */
@@ -551,7 +551,7 @@ target_status target_visitor_cookie_name(const char *organization_id,
 TARGET_API
 target_status target_client_create(const char *config_json,
                                    size_t len,
-                                   const target_client_hooks *hooks,
+                                   const struct target_client_hooks *hooks,
                                    target_client *out,
                                    target_result *error);
 
@@ -711,7 +711,7 @@ TARGET_API
 target_status target_get_offers_ex(target_client client,
                                    const char *options_json,
                                    size_t len,
-                                   const target_call *call,
+                                   const struct target_call *call,
                                    target_request *out);
 
 /**
@@ -776,7 +776,7 @@ TARGET_API
 target_status target_send_notifications_ex(target_client client,
                                            const char *options_json,
                                            size_t len,
-                                           const target_call *call,
+                                           const struct target_call *call,
                                            target_request *out);
 
 /**
@@ -846,7 +846,7 @@ target_status target_get_attributes_ex(target_client client,
                                        size_t mbox_names_len,
                                        const char *options_json,
                                        size_t len,
-                                       const target_call *call,
+                                       const struct target_call *call,
                                        target_request *out);
 
 /**
@@ -927,7 +927,7 @@ TARGET_API target_status target_queue_create(target_queue *out);
  */
 TARGET_API
 target_status target_queue_fd(target_queue queue,
-                              ptrdiff_t *fd);
+                              intptr_t *fd);
 
 /**
  * Takes completions, in the order they came.
@@ -944,7 +944,11 @@ target_status target_queue_fd(target_queue queue,
  * # Safety
  * `out` must be valid for writing `max` completions.
  */
-TARGET_API int32_t target_queue_poll(target_queue queue, target_completion *out, uint32_t max, int32_t timeout_ms);
+TARGET_API
+int32_t target_queue_poll(target_queue queue,
+                          struct target_completion *out,
+                          uint32_t max,
+                          int32_t timeout_ms);
 
 /**
  * Makes one `target_queue_poll` on this queue, running or the next, return at once.

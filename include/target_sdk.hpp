@@ -687,7 +687,7 @@ public:
   /// A descriptor for epoll, poll or select: readable (level-triggered) while there is something to poll. It belongs to the library:
   /// only watch it, and stop watching before this object goes.
   Status fd(const std::nothrow_t &, int &out) const noexcept {
-    std::ptrdiff_t fd = -1;
+    std::intptr_t fd = -1;
     const target_status status = target_queue_fd(handle_, &fd);
     out = static_cast<int>(fd);
     return static_cast<Status>(status);

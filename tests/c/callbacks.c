@@ -255,7 +255,7 @@ static void call_everything(target_request own_request, target_result borrowed, 
     const bool dispatcher = on_dispatcher();
     const char *text;
     size_t len;
-    ptrdiff_t fd;
+    intptr_t fd;
     int32_t state;
     bool flag;
     int64_t integer;

@@ -535,7 +535,7 @@ static void cycles(int count) {
         target_client client = online();
         target_queue queue;
         OK(target_queue_create(&queue));
-        ptrdiff_t fd;
+        intptr_t fd;
         OK(target_queue_fd(queue, &fd));
         target_call call = queue_call(queue, 1);
         OK(target_get_offers_ex(client, OFFERS, TARGET_NUL, &call, NULL));

@@ -63,7 +63,7 @@ static void refuses_request(target_request bad) {
 }
 
 static void refuses_queue(target_queue bad) {
-    ptrdiff_t fd = 77;
+    intptr_t fd = 77;
     CHECK_STATUS(target_queue_fd(bad, &fd), TARGET_E_BAD_HANDLE);
     CHECK_EQ(fd, -1);
     target_completion completion;
