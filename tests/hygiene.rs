@@ -396,7 +396,10 @@ fn functions_that_change_the_process_are_not_used() {
 fn header_in_every_standard() {
     let include = root().join("include");
     let header = std::fs::read_to_string(include.join("target_sdk.h")).expect("include/target_sdk.h");
-    assert!(header.contains("intptr_t *fd"), "as wide as any descriptor; ptrdiff_t is the same here, but not everywhere");
+    assert!(
+        header.contains("intptr_t *fd"),
+        "as wide as any descriptor; ptrdiff_t is the same here, but not everywhere"
+    );
     let c = ["c99", "gnu99", "c11", "gnu11", "c17", "c2x"];
     let cpp = ["c++11", "gnu++11", "c++14", "c++17", "c++20", "c++23"];
     let before = [
