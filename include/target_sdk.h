@@ -463,13 +463,16 @@ target_status target_shutdown(uint32_t timeout_ms);
  * library makes ten records a second at most, and the next one says how many were left out.
  *
  * @param fn         The function; NULL ends logging. After a return from that, the function before is not running and
- *                   will not run (unless this was called from inside it).
+ *                   will not run (unless this was called from inside it); records that still waited for it are dropped.
  * @param user_data  Handed to `fn` untouched.
- * @param release    Runs once, after the last use of `user_data`. May be NULL.
+ * @param release    Runs once, after the last use of `user_data`. May be NULL; must be if `fn` is.
  * @param max_level  TARGET_LOG_*
- * @return TARGET_OK, TARGET_E_INVALID_ARG (`max_level` is out of range).
+ * @return TARGET_OK, TARGET_E_INVALID_ARG (`max_level` is out of range, or `release` comes without `fn`: then `user_data`
+ *         stays yours).
  *
- * Thread-safe. Waits for the function before, if it is running.
+ * Thread-safe. Waits for the function before, if it is running. Its release runs on the library's thread for callbacks; but
+ * when there are no threads (no client was made, or `target_shutdown` has ended them), it runs on the calling thread before
+ * this returns: hold no lock here that the release takes.
  *
  * # Safety
  * `user_data` must be usable from another thread.
@@ -487,7 +490,7 @@ target_status target_set_log(target_log_fn fn,
  * @param max_level  TARGET_LOG_*
  * @return TARGET_OK, TARGET_E_INVALID_ARG, TARGET_E_BAD_HANDLE, TARGET_E_FORKED.
  *
- * Thread-safe. Waits for a log function set before, if it is running.
+ * Thread-safe. Waits for a log function set before, if it is running, and releases it as `target_set_log` does.
  */
 TARGET_API target_status target_set_log_queue(target_queue queue, int32_t max_level);
 
@@ -1030,11 +1033,13 @@ TARGET_API target_status target_result_retain(target_result result);
  * Gives a result back. After the last one its handle and every pointer out of it are gone.
  *
  * @param result  A result handle; 0 is ignored.
- * @return TARGET_OK, TARGET_E_BAD_HANDLE, TARGET_E_FORKED.
+ * @return TARGET_OK, TARGET_E_BAD_HANDLE, TARGET_E_FORKED, TARGET_E_INVALID_ARG (the result is borrowed by a callback that
+ *         has not returned, and was not retained; it lives on until that returns).
  *
  * Thread-safe. Does not block.
  */
-TARGET_API target_status target_result_free(target_result result);
+TARGET_API
+target_status target_result_free(target_result result);
 
 /**
  * An attribute as JSON: the member `key` of the JSON offers of `mbox`.

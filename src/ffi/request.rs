@@ -17,7 +17,7 @@ use super::callback::Done;
 use super::client::ClientEntry;
 use super::handle::{library, target_request};
 use super::queue::{Item, QueueEntry};
-use super::result::{self, ResultEntry, plain_error};
+use super::result::{ResultEntry, plain_error};
 use super::status::{TARGET_E_QUEUE_FULL, target_status};
 
 /// Where an answer goes.
@@ -178,16 +178,13 @@ impl RequestEntry {
         if host == Host::Exiting {
             std::mem::forget(done);
         } else if self.state.deliver() && self.client.may_call_back() {
-            // Without a handle for the result the host still gets its call: 0 is a handle it can ask, in vain.
-            let handle = result.publish().unwrap_or(0);
             let epoch = fork::epoch();
-            done.call(self.handle, handle);
+            result.lend(|handle| done.call(self.handle, handle));
             if fork::epoch() != epoch {
                 // A child, forked in the callback: the parent releases and finishes.
                 std::mem::forget((done, stay));
                 return;
             }
-            let _ = result::free(handle);
             drop(done); // releases
         } else {
             drop(done);
