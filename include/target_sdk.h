@@ -16,10 +16,11 @@
  *                       target_result_free. Pointers out of a result live as long as the result. Results outlive their client.
  *  6. Release.          release(user_data) runs exactly once for each accepted call that names one, after the last use.
  *  7. Close.            After target_client_close returned, no callback of that client is running or will run; it returns within
- *                       drain_ms + 200 ms. target_client_destroy never blocks: pending calls complete with TARGET_E_CLOSED.
+ *                       drain_ms + 200 ms (a close during another one: with that one). target_client_destroy never blocks: pending calls complete with TARGET_E_CLOSED.
  *  8. Fork.             The parent is undisturbed. In the child inherited handles answer TARGET_E_FORKED; new clients work.
  *  9. Hygiene.          No signal, signal handler, environment variable, locale, working directory or standard stream of the host
- *                       is touched. The library stays mapped after dlclose.
+ *                       is touched, but for this: where descriptor 0, 1 or 2 is closed when the library starts its threads, it opens
+ *                       /dev/null there (close-on-exec) and leaves it open. The library stays mapped after dlclose.
  * 10. Errors            are JSON: {"code":-8,"name":"TARGET_E_TIMEOUT","message":"...","retryable":true,"phase":"connect",
  *                       "attempts":1,"elapsedMs":3000,"requestId":"...","path":"/request/execute"}; absent members are left out.
  * 11. Panics           never cross: a bug in this library is TARGET_E_INTERNAL, and the library stays usable.
@@ -536,13 +537,14 @@ target_status target_visitor_cookie_name(const char *organization_id,
  *
  * @param config_json  UTF-8 JSON; copied before this returns. See docs/configuration.md.
  * @param len          Its length in bytes, or TARGET_NUL.
- * @param hooks        Where events go; copied. May be NULL.
+ * @param hooks        Where events go; copied. May be NULL. `queue` together with `on_event` or `release`, or a `release`
+ *                     without `on_event`, is TARGET_E_INVALID_ARG.
  * @param out          Receives the handle; end it with `target_client_destroy`.
  * @param error        Receives an error document when this fails because of the configuration, else 0; owned by the
  *                     caller. May be NULL.
- * @return TARGET_OK, TARGET_E_INVALID_ARG, TARGET_E_INVALID_JSON, TARGET_E_INVALID_OPTIONS, TARGET_E_ARTIFACT,
- *         TARGET_E_TLS, TARGET_E_BAD_HANDLE and TARGET_E_FORKED (`hooks->queue`), TARGET_E_CLOSED (`target_shutdown` on
- *         another thread), TARGET_E_INTERNAL (no threads).
+ * @return TARGET_OK, TARGET_E_INVALID_ARG, TARGET_E_INVALID_JSON, TARGET_E_INVALID_OPTIONS (an `artifactPayload`,
+ *         `tlsRoots` or `tlsIdentity` that cannot be used, too), TARGET_E_BAD_HANDLE and TARGET_E_FORKED (`hooks->queue`), TARGET_E_CLOSED
+ *         (`target_shutdown` on another thread), TARGET_E_INTERNAL (no threads).
  *         If it is not TARGET_OK, `user_data` stays yours.
  *
  * Thread-safe. Does not block: artifacts are fetched in the background.
@@ -590,13 +592,14 @@ target_status target_client_wait_ready(target_client client,
  * Sends what is queued in the background (notifications, telemetry) and waits for the outcome.
  *
  * @param client      A client handle.
- * @param timeout_ms  0 does not wait.
+ * @param timeout_ms  How long to wait; with 0 what is queued is sent without this waiting for it, and the report says what is
+ *                    pending.
  * @param report      Receives `{"delivered":n,"dropped":n,"pending":n}`, counting notifications accepted before this call;
  *                    owned by the caller. May be NULL.
  * @return TARGET_OK (nothing is pending), TARGET_E_TIMEOUT (something is, and stays queued), TARGET_E_BAD_HANDLE,
  *         TARGET_E_CLOSED, TARGET_E_FORKED.
  *
- * Thread-safe. Blocks for at most `timeout_ms`.
+ * Thread-safe. Blocks for at most `timeout_ms` + 100 ms, which are for the way to the library's threads and back.
  *
  * # Safety
  * `report` must be NULL or valid for writing.
@@ -641,14 +644,18 @@ TARGET_API target_status target_client_artifact(target_client client, target_res
  * After it returned, no callback of this client is running or will run. The handle stays valid for
  * `target_client_state` and `target_client_destroy`.
  *
+ * A close during another one waits for that one's end, which it neither hastens nor puts off: its own `drain_ms` does not
+ * count. `target_client_destroy` and `target_shutdown` on another thread end the drain at once.
+ *
  * @param client    A client handle.
  * @param drain_ms  Time for calls and queued notifications to finish; 0 cancels them at once.
- * @param report    Receives `{"completed":n,"cancelled":n,"delivered":n,"dropped":n}` (calls; notifications); owned by the
- *                  caller. May be NULL.
+ * @param report    Receives `{"completed":n,"cancelled":n,"delivered":n,"dropped":n}`: what became of the calls in flight
+ *                  when this was called (cancelled: cut off by the end of the client, whoever ended it), and of
+ *                  notifications since; owned by the caller. May be NULL.
  * @return TARGET_OK, TARGET_E_CALLBACK_STUCK (a callback does not return; nothing else of this client will be called back),
  *         TARGET_E_WOULD_DEADLOCK (called from a callback), TARGET_E_BAD_HANDLE, TARGET_E_FORKED.
  *
- * Thread-safe; a second close waits for the same end. Blocks for at most `drain_ms` + 200 ms.
+ * Thread-safe. Blocks for at most `drain_ms` + 200 ms; a close during another one waits for that one's end instead.
  *
  * # Safety
  * `report` must be NULL or valid for writing.
@@ -660,7 +667,7 @@ target_status target_client_close(target_client client,
 
 /**
  * Ends a client at once: its handle is gone, calls in flight complete with TARGET_E_CLOSED. Queued notifications are lost;
- * call `target_client_close` first to send them.
+ * call `target_client_close` first to send them. A close that another thread is waiting in ends at once.
  *
  * @param client  A client handle; 0 is ignored.
  * @return TARGET_OK, TARGET_E_BAD_HANDLE, TARGET_E_FORKED.

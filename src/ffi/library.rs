@@ -219,7 +219,7 @@ fn end(threads: &Arc<Threads>, deadline: Instant) -> bool {
     let mut left = library.requests.all();
     left.retain(|request| Arc::ptr_eq(&request.client().threads, threads));
     for request in &left {
-        request.answer(plain_error(ErrorKind::Closed, "the library was shut down"));
+        request.cut_off(plain_error(ErrorKind::Closed, "the library was shut down"));
     }
     for request in left {
         request.settle(deadline);
