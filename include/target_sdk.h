@@ -445,7 +445,8 @@ target_status target_init(const char *options_json,
 
 /**
  * Stops the library: closes all clients (calls in flight complete with TARGET_E_CLOSED), runs the callbacks that are due,
- * ends all threads. Handles stay valid for destroying; results keep living. A new client starts the library again.
+ * ends all threads and waits for them, except for a name look-up that the system has not finished. Handles stay valid for
+ * destroying; results keep living. A new client starts the library again.
  *
  * @param timeout_ms  How long to wait for callbacks and threads.
  * @return TARGET_OK, TARGET_E_CALLBACK_STUCK (a callback does not return; its thread is left behind),

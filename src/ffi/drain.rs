@@ -76,7 +76,8 @@ mod tests {
         let (begun, is_begun) = std::sync::mpsc::channel();
         let (end, may_end) = std::sync::mpsc::channel::<()>();
         std::thread::scope(|scope| {
-            let first = scope.spawn(|| {
+            let (drains, runs) = (&drains, &runs);
+            let first = scope.spawn(move || {
                 drains.run_or_join(|| {
                     begun.send(()).unwrap();
                     let _ = may_end.recv();

@@ -534,6 +534,58 @@ static void events_are_bounded(void) {
     OK(target_queue_destroy(queue));
 }
 
+/* ---- threads for name look-ups ---- */
+
+static int look_up_threads(void) {
+    DIR *dir = opendir("/proc/self/task");
+    CHECK(dir != NULL);
+    int count = 0;
+    for (struct dirent *entry = readdir(dir); entry != NULL; entry = readdir(dir)) {
+        char path[300], name[32] = "";
+        snprintf(path, sizeof path, "/proc/self/task/%s/comm", entry->d_name);
+        FILE *file = fopen(path, "re");
+        if (file == NULL) continue;
+        if (fgets(name, sizeof name, file) != NULL) count += strncmp(name, "target-dns", 10) == 0;
+        fclose(file);
+    }
+    closedir(dir);
+    return count;
+}
+
+/* Well before the ten seconds after which idle ones leave by themselves. */
+static bool look_up_threads_end(void) {
+    for (long until = now_ms() + 5000; look_up_threads() > 0 && now_ms() < until;) sleep_ms(1);
+    return look_up_threads() == 0;
+}
+
+/* They end with their client; and with the library, which waits for them. */
+static void look_ups_leave_no_thread(void) {
+    char config[512];
+    snprintf(config, sizeof config,
+             "{\"client\":\"acme\",\"organizationId\":\"ORG@AdobeOrg\",\"serverDomain\":\"localhost:%d\","
+             "\"pinServerDomain\":true,\"secure\":false,\"telemetryEnabled\":false,\"timeout\":20000,\"connectTimeout\":10000}",
+             edge.port);
+    enum { DESTROYED, SHUT_DOWN, BOTH, ENDS };
+    for (int end = 0; end < ENDS; end++) {
+        CHECK(look_up_threads_end());
+        target_client client = create_client(config);
+        target_result answer = 0;
+        OK(target_get_offers_sync(client, OFFERS, TARGET_NUL, 0, &answer));
+        OK(target_result_free(answer));
+        CHECK_EQ(look_up_threads(), 1);
+        if (end != SHUT_DOWN) {
+            OK(target_client_close(client, 3000, NULL));
+            OK(target_client_destroy(client));
+        }
+        if (end == DESTROYED) CHECK(look_up_threads_end());
+        long started = now_ms();
+        OK(target_shutdown((uint32_t)(3000 * slowness())));
+        CHECK(now_ms() - started < 3000 * slowness());
+        CHECK(threads_fall_to(2)); /* the kernel lists a thread that was joined for another moment */
+        if (end == SHUT_DOWN) OK(target_client_destroy(client));
+    }
+}
+
 /* ---- the library ---- */
 
 static void shutdown_and_again(void) {
@@ -681,6 +733,7 @@ int main(int argc, char **argv) {
     close_ends_connections();
     closed_is_the_last_event(scale / 2);
     events_are_bounded();
+    look_ups_leave_no_thread();
     shutdown_and_again();
     if (slowness() == 1) gives_up_on_shutdown(); /* for valgrind the thread left behind is a leak, and it is right */
     everybody_starts_and_stops(scale / 8);
