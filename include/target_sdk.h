@@ -206,7 +206,8 @@ typedef struct target_client_hooks {
 typedef uint64_t target_request;
 
 /**
- * Receives the answer of a call. `result` is borrowed until this returns; `target_result_retain` keeps it.
+ * Receives the answer of a call. `result` is borrowed until this returns: `target_result_retain` keeps it, and without that
+ * `target_result_free` refuses it.
  */
 typedef void (*target_done_fn)(target_request request, target_result result, void *user_data);
 
