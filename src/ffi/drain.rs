@@ -65,8 +65,8 @@ impl Drop for End<'_> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::status::TARGET_E_CALLBACK_STUCK;
     use super::*;
-    use crate::ffi::status::TARGET_E_CALLBACK_STUCK;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     #[test]
