@@ -16,10 +16,11 @@
  *                       target_result_free. Pointers out of a result live as long as the result. Results outlive their client.
  *  6. Release.          release(user_data) runs exactly once for each accepted call that names one, after the last use.
  *  7. Close.            After target_client_close returned, no callback of that client is running or will run; it returns within
- *                       drain_ms + 200 ms. target_client_destroy never blocks: pending calls complete with TARGET_E_CLOSED.
+ *                       drain_ms + 200 ms (a close during another one: with that one). target_client_destroy never blocks: pending calls complete with TARGET_E_CLOSED.
  *  8. Fork.             The parent is undisturbed. In the child inherited handles answer TARGET_E_FORKED; new clients work.
  *  9. Hygiene.          No signal, signal handler, environment variable, locale, working directory or standard stream of the host
- *                       is touched. The library stays mapped after dlclose.
+ *                       is touched, but for this: where descriptor 0, 1 or 2 is closed when the library starts its threads, it opens
+ *                       /dev/null there (close-on-exec) and leaves it open. The library stays mapped after dlclose.
  * 10. Errors            are JSON: {"code":-8,"name":"TARGET_E_TIMEOUT","message":"...","retryable":true,"phase":"connect",
  *                       "attempts":1,"elapsedMs":3000,"requestId":"...","path":"/request/execute"}; absent members are left out.
  * 11. Panics           never cross: a bug in this library is TARGET_E_INTERNAL, and the library stays usable.
@@ -172,7 +173,7 @@ typedef void (*target_event_fn)(target_client client, const char *event_json, si
 /**
  * Where the events of a client go. Zero-initialise, set `size`; then either the callback style or the queue style.
  */
-typedef struct {
+typedef struct target_client_hooks {
   /**
    * `sizeof(target_client_hooks)`
    */
@@ -205,14 +206,15 @@ typedef struct {
 typedef uint64_t target_request;
 
 /**
- * Receives the answer of a call. `result` is borrowed until this returns; `target_result_retain` keeps it.
+ * Receives the answer of a call. `result` is borrowed until this returns: `target_result_retain` keeps it, and without that
+ * `target_result_free` refuses it.
  */
 typedef void (*target_done_fn)(target_request request, target_result result, void *user_data);
 
 /**
  * How a call is answered. Zero-initialise, set `size`; then exactly one of `on_done` and `queue`.
  */
-typedef struct {
+typedef struct target_call {
   /**
    * `sizeof(target_call)`
    */
@@ -250,7 +252,7 @@ typedef struct {
 /**
  * Something that a queue hands out.
  */
-typedef struct {
+typedef struct target_completion {
   /**
    * The host's tag.
    */
@@ -444,7 +446,8 @@ target_status target_init(const char *options_json,
 
 /**
  * Stops the library: closes all clients (calls in flight complete with TARGET_E_CLOSED), runs the callbacks that are due,
- * ends all threads. Handles stay valid for destroying; results keep living. A new client starts the library again.
+ * ends all threads and waits for them, except for a name look-up that the system has not finished. Handles stay valid for
+ * destroying; results keep living. A new client starts the library again.
  *
  * @param timeout_ms  How long to wait for callbacks and threads.
  * @return TARGET_OK, TARGET_E_CALLBACK_STUCK (a callback does not return; its thread is left behind),
@@ -463,13 +466,16 @@ target_status target_shutdown(uint32_t timeout_ms);
  * library makes ten records a second at most, and the next one says how many were left out.
  *
  * @param fn         The function; NULL ends logging. After a return from that, the function before is not running and
- *                   will not run (unless this was called from inside it).
+ *                   will not run (unless this was called from inside it); records that still waited for it are dropped.
  * @param user_data  Handed to `fn` untouched.
- * @param release    Runs once, after the last use of `user_data`. May be NULL.
+ * @param release    Runs once, after the last use of `user_data`. May be NULL; must be if `fn` is.
  * @param max_level  TARGET_LOG_*
- * @return TARGET_OK, TARGET_E_INVALID_ARG (`max_level` is out of range).
+ * @return TARGET_OK, TARGET_E_INVALID_ARG (`max_level` is out of range, or `release` comes without `fn`: then `user_data`
+ *         stays yours).
  *
- * Thread-safe. Waits for the function before, if it is running.
+ * Thread-safe. Waits for the function before, if it is running. Its release runs on the library's thread for callbacks; but
+ * when there are no threads (no client was made, or `target_shutdown` has ended them), it runs on the calling thread before
+ * this returns: hold no lock here that the release takes.
  *
  * # Safety
  * `user_data` must be usable from another thread.
@@ -487,7 +493,7 @@ target_status target_set_log(target_log_fn fn,
  * @param max_level  TARGET_LOG_*
  * @return TARGET_OK, TARGET_E_INVALID_ARG, TARGET_E_BAD_HANDLE, TARGET_E_FORKED.
  *
- * Thread-safe. Waits for a log function set before, if it is running.
+ * Thread-safe. Waits for a log function set before, if it is running, and releases it as `target_set_log` does.
  */
 TARGET_API target_status target_set_log_queue(target_queue queue, int32_t max_level);
 
@@ -533,13 +539,14 @@ target_status target_visitor_cookie_name(const char *organization_id,
  *
  * @param config_json  UTF-8 JSON; copied before this returns. See docs/configuration.md.
  * @param len          Its length in bytes, or TARGET_NUL.
- * @param hooks        Where events go; copied. May be NULL.
+ * @param hooks        Where events go; copied. May be NULL. `queue` together with `on_event` or `release`, or a `release`
+ *                     without `on_event`, is TARGET_E_INVALID_ARG.
  * @param out          Receives the handle; end it with `target_client_destroy`.
  * @param error        Receives an error document when this fails because of the configuration, else 0; owned by the
  *                     caller. May be NULL.
- * @return TARGET_OK, TARGET_E_INVALID_ARG, TARGET_E_INVALID_JSON, TARGET_E_INVALID_OPTIONS, TARGET_E_ARTIFACT,
- *         TARGET_E_TLS, TARGET_E_BAD_HANDLE and TARGET_E_FORKED (`hooks->queue`), TARGET_E_CLOSED (`target_shutdown` on
- *         another thread), TARGET_E_INTERNAL (no threads).
+ * @return TARGET_OK, TARGET_E_INVALID_ARG, TARGET_E_INVALID_JSON, TARGET_E_INVALID_OPTIONS (an `artifactPayload`,
+ *         `tlsRoots` or `tlsIdentity` that cannot be used, too), TARGET_E_BAD_HANDLE and TARGET_E_FORKED (`hooks->queue`), TARGET_E_CLOSED
+ *         (`target_shutdown` on another thread), TARGET_E_INTERNAL (no threads).
  *         If it is not TARGET_OK, `user_data` stays yours.
  *
  * Thread-safe. Does not block: artifacts are fetched in the background.
@@ -551,7 +558,7 @@ target_status target_visitor_cookie_name(const char *organization_id,
 TARGET_API
 target_status target_client_create(const char *config_json,
                                    size_t len,
-                                   const target_client_hooks *hooks,
+                                   const struct target_client_hooks *hooks,
                                    target_client *out,
                                    target_result *error);
 
@@ -587,13 +594,14 @@ target_status target_client_wait_ready(target_client client,
  * Sends what is queued in the background (notifications, telemetry) and waits for the outcome.
  *
  * @param client      A client handle.
- * @param timeout_ms  0 does not wait.
+ * @param timeout_ms  How long to wait; with 0 what is queued is sent without this waiting for it, and the report says what is
+ *                    pending.
  * @param report      Receives `{"delivered":n,"dropped":n,"pending":n}`, counting notifications accepted before this call;
  *                    owned by the caller. May be NULL.
  * @return TARGET_OK (nothing is pending), TARGET_E_TIMEOUT (something is, and stays queued), TARGET_E_BAD_HANDLE,
  *         TARGET_E_CLOSED, TARGET_E_FORKED.
  *
- * Thread-safe. Blocks for at most `timeout_ms`.
+ * Thread-safe. Blocks for at most `timeout_ms` + 100 ms, which are for the way to the library's threads and back.
  *
  * # Safety
  * `report` must be NULL or valid for writing.
@@ -638,14 +646,18 @@ TARGET_API target_status target_client_artifact(target_client client, target_res
  * After it returned, no callback of this client is running or will run. The handle stays valid for
  * `target_client_state` and `target_client_destroy`.
  *
+ * A close during another one waits for that one's end, which it neither hastens nor puts off: its own `drain_ms` does not
+ * count. `target_client_destroy` and `target_shutdown` on another thread end the drain at once.
+ *
  * @param client    A client handle.
  * @param drain_ms  Time for calls and queued notifications to finish; 0 cancels them at once.
- * @param report    Receives `{"completed":n,"cancelled":n,"delivered":n,"dropped":n}` (calls; notifications); owned by the
- *                  caller. May be NULL.
+ * @param report    Receives `{"completed":n,"cancelled":n,"delivered":n,"dropped":n}`: what became of the calls in flight
+ *                  when this was called (cancelled: cut off by the end of the client, whoever ended it), and of
+ *                  notifications since; owned by the caller. May be NULL.
  * @return TARGET_OK, TARGET_E_CALLBACK_STUCK (a callback does not return; nothing else of this client will be called back),
  *         TARGET_E_WOULD_DEADLOCK (called from a callback), TARGET_E_BAD_HANDLE, TARGET_E_FORKED.
  *
- * Thread-safe; a second close waits for the same end. Blocks for at most `drain_ms` + 200 ms.
+ * Thread-safe. Blocks for at most `drain_ms` + 200 ms; a close during another one waits for that one's end instead.
  *
  * # Safety
  * `report` must be NULL or valid for writing.
@@ -657,7 +669,7 @@ target_status target_client_close(target_client client,
 
 /**
  * Ends a client at once: its handle is gone, calls in flight complete with TARGET_E_CLOSED. Queued notifications are lost;
- * call `target_client_close` first to send them.
+ * call `target_client_close` first to send them. A close that another thread is waiting in ends at once.
  *
  * @param client  A client handle; 0 is ignored.
  * @return TARGET_OK, TARGET_E_BAD_HANDLE, TARGET_E_FORKED.
@@ -711,7 +723,7 @@ TARGET_API
 target_status target_get_offers_ex(target_client client,
                                    const char *options_json,
                                    size_t len,
-                                   const target_call *call,
+                                   const struct target_call *call,
                                    target_request *out);
 
 /**
@@ -776,7 +788,7 @@ TARGET_API
 target_status target_send_notifications_ex(target_client client,
                                            const char *options_json,
                                            size_t len,
-                                           const target_call *call,
+                                           const struct target_call *call,
                                            target_request *out);
 
 /**
@@ -846,7 +858,7 @@ target_status target_get_attributes_ex(target_client client,
                                        size_t mbox_names_len,
                                        const char *options_json,
                                        size_t len,
-                                       const target_call *call,
+                                       const struct target_call *call,
                                        target_request *out);
 
 /**
@@ -927,7 +939,7 @@ TARGET_API target_status target_queue_create(target_queue *out);
  */
 TARGET_API
 target_status target_queue_fd(target_queue queue,
-                              ptrdiff_t *fd);
+                              intptr_t *fd);
 
 /**
  * Takes completions, in the order they came.
@@ -944,7 +956,11 @@ target_status target_queue_fd(target_queue queue,
  * # Safety
  * `out` must be valid for writing `max` completions.
  */
-TARGET_API int32_t target_queue_poll(target_queue queue, target_completion *out, uint32_t max, int32_t timeout_ms);
+TARGET_API
+int32_t target_queue_poll(target_queue queue,
+                          struct target_completion *out,
+                          uint32_t max,
+                          int32_t timeout_ms);
 
 /**
  * Makes one `target_queue_poll` on this queue, running or the next, return at once.
@@ -1026,11 +1042,13 @@ TARGET_API target_status target_result_retain(target_result result);
  * Gives a result back. After the last one its handle and every pointer out of it are gone.
  *
  * @param result  A result handle; 0 is ignored.
- * @return TARGET_OK, TARGET_E_BAD_HANDLE, TARGET_E_FORKED.
+ * @return TARGET_OK, TARGET_E_BAD_HANDLE, TARGET_E_FORKED, TARGET_E_INVALID_ARG (the result is borrowed by a callback that
+ *         has not returned, and was not retained; it lives on until that returns).
  *
  * Thread-safe. Does not block.
  */
-TARGET_API target_status target_result_free(target_result result);
+TARGET_API
+target_status target_result_free(target_result result);
 
 /**
  * An attribute as JSON: the member `key` of the JSON offers of `mbox`.

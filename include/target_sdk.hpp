@@ -687,7 +687,7 @@ public:
   /// A descriptor for epoll, poll or select: readable (level-triggered) while there is something to poll. It belongs to the library:
   /// only watch it, and stop watching before this object goes.
   Status fd(const std::nothrow_t &, int &out) const noexcept {
-    std::ptrdiff_t fd = -1;
+    std::intptr_t fd = -1;
     const target_status status = target_queue_fd(handle_, &fd);
     out = static_cast<int>(fd);
     return static_cast<Status>(status);
@@ -952,7 +952,8 @@ public:
   Status artifact(const std::nothrow_t &, Result &out) const noexcept {
     return with_result(&out, [&](target_result *result) { return target_client_artifact(handle_, result); });
   }
-  /// Closes, as the destructor does, for `drain` and 200 ms at most; the object stays, for `state`. `report` receives
+  /// Closes, as the destructor does, for `drain` and 200 ms at most; the object stays, for `state`. A close during another one waits
+  /// for that one's end instead. `report` receives
   /// `{"completed":n,"cancelled":n,"delivered":n,"dropped":n}`. `Status::callback_stuck` when a callback does not return,
   /// `Status::would_deadlock` inside a callback.
   Status close(const std::nothrow_t &, milliseconds drain, Result *report = nullptr) noexcept {

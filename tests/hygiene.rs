@@ -400,6 +400,11 @@ fn functions_that_change_the_process_are_not_used() {
 #[test]
 fn header_in_every_standard() {
     let include = root().join("include");
+    let header = std::fs::read_to_string(include.join("target_sdk.h")).expect("include/target_sdk.h");
+    assert!(
+        header.contains("intptr_t *fd"),
+        "as wide as any descriptor; ptrdiff_t is the same here, but not everywhere"
+    );
     let c = ["c99", "gnu99", "c11", "gnu11", "c17", "c2x"];
     let cpp = ["c++11", "gnu++11", "c++14", "c++17", "c++20", "c++23"];
     let before = [
@@ -412,8 +417,10 @@ fn header_in_every_standard() {
             for (index, before) in before.iter().enumerate() {
                 let source = build_dir().join(format!("standard-{standard}-{index}.{language}"));
                 let text = format!(
-                    "{before}#include \"target_sdk.h\"\n#include \"target_sdk.h\"\n\
-                     static target_call call;\nstatic target_client_hooks hooks;\n\
+                    "{before}struct target_call;\nstruct target_client_hooks;\nstruct target_completion;\n\
+                     #include \"target_sdk.h\"\n#include \"target_sdk.h\"\n\
+                     static struct target_completion taken;\ntarget_completion *same = &taken;\n\
+                     static struct target_call call;\nstatic target_client_hooks hooks;\n\
                      int main(void) {{ call.size = (uint32_t)sizeof call; hooks.size = (uint32_t)sizeof hooks; \
                      return target_abi_version() == TARGET_ABI_VERSION && TARGET_NUL == (size_t)-1 ? 0 : 1; }}\n"
                 );

@@ -6,7 +6,8 @@ use crate::runtime::panics::{self, Where};
 
 use super::handle::{target_client, target_request, target_result};
 
-/// Receives the answer of a call. `result` is borrowed until this returns; `target_result_retain` keeps it.
+/// Receives the answer of a call. `result` is borrowed until this returns: `target_result_retain` keeps it, and without that
+/// `target_result_free` refuses it.
 #[allow(non_camel_case_types)]
 pub type target_done_fn =
     Option<unsafe extern "C-unwind" fn(request: target_request, result: target_result, user_data: *mut c_void)>;

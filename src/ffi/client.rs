@@ -1,8 +1,8 @@
 //! `target_client_*`: life of a client.
 
 use std::ffi::{c_char, c_void};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use target_sdk_core::client::{Client, FlushReport, State};
@@ -12,13 +12,14 @@ use target_sdk_core::error::ErrorKind;
 use crate::runtime::dispatcher;
 use crate::runtime::outstanding::Outstanding;
 use crate::runtime::threads::Threads;
-use crate::runtime::{lock, wait};
 
 use super::callback::{OnEvent, UserData, target_event_fn, target_free_fn};
+use super::drain::Drains;
 use super::guard;
 use super::handle::{self, library, target_client, target_queue, target_result};
 use super::hooks::{Hooks, Style};
 use super::random::IoRandom;
+use super::request::RequestEntry;
 use super::result::{ResultEntry, plain_error};
 use super::sized::{self, Sized};
 use super::status::{
@@ -26,6 +27,7 @@ use super::status::{
     TARGET_E_WOULD_DEADLOCK, target_status,
 };
 use super::text;
+use super::wait::wait_for;
 
 /// Waiting for the first artifact.
 pub const TARGET_STATE_STARTING: i32 = 0;
@@ -78,6 +80,7 @@ pub(crate) struct ClientEntry {
     hooks: Option<Arc<Hooks>>,
     /// Set when `close` gave up waiting: nothing of this client calls back any more.
     silenced: Arc<AtomicBool>,
+    drains: Drains,
 }
 
 impl ClientEntry {
@@ -92,80 +95,36 @@ impl ClientEntry {
     }
 
     /// Refuses new calls, answers the pending ones with `kind`, stops background work, releases the hooks. Never blocks.
-    /// Returns how many calls were cut off.
-    pub(crate) fn end(self: &Arc<Self>, kind: ErrorKind, message: &'static str) -> u64 {
+    pub(crate) fn end(self: &Arc<Self>, kind: ErrorKind, message: &'static str) {
         self.core.begin_close();
         self.threads.settle(); // calls that were admitted just before are in the table now
-        let cut_off = library()
-            .requests
-            .all()
-            .into_iter()
-            .filter(|request| Arc::ptr_eq(request.client(), self))
-            .filter(|request| request.answer(plain_error(kind, message)))
-            .count();
+        for request in self.requests() {
+            request.cut_off(plain_error(kind, message));
+        }
         if let Some(hooks) = &self.hooks {
             hooks.expect_last();
         }
         self.core.shut(); // tells the last event, which ends the hooks
-        cut_off as u64
     }
-}
 
-/// Runs `future` on the library's threads and waits for it here; `None` if it takes longer than `timeout`.
-fn wait_for<T: Send + 'static>(
-    threads: &Threads,
-    timeout: Duration,
-    future: impl Future<Output = T> + Send + 'static,
-) -> Option<T> {
-    let slot = Arc::new(Slot { outcome: Mutex::new(Progress::Running), over: Condvar::new() });
-    let owed = OwedOutcome(slot.clone());
-    let task = threads.handle().spawn(async move { owed.set(Progress::Done(future.await)) });
-    let deadline = Instant::now().checked_add(timeout); // none, if the clock cannot express it
-    let mut outcome = lock(&slot.outcome);
-    while matches!(*outcome, Progress::Running) {
-        match wait(&slot.over, outcome, deadline) {
-            Ok(woken) => outcome = woken,
-            Err(late) => {
-                outcome = late;
-                break;
-            }
+    /// The calls that have not ended.
+    fn requests(self: &Arc<Self>) -> Vec<Arc<RequestEntry>> {
+        let mut requests = library().requests.all();
+        requests.retain(|request| Arc::ptr_eq(request.client(), self));
+        requests
+    }
+
+    /// Lets calls and notifications finish until `until`, ends what is left, and waits for callbacks.
+    fn drain(self: &Arc<Self>, until: Instant) -> Result<(), target_status> {
+        self.outstanding.wait(until);
+        let left = until.saturating_duration_since(Instant::now());
+        let _ = flush(self, left); // what it did is in the counts of the client
+        self.end(ErrorKind::Cancelled, "the client was closed before the call was answered");
+        if self.outstanding.wait(until + CLOSE_GRACE) {
+            return Ok(());
         }
-    }
-    task.abort();
-    match std::mem::replace(&mut *outcome, Progress::Dropped) {
-        Progress::Done(outcome) => Some(outcome),
-        Progress::Running | Progress::Dropped => None,
-    }
-}
-
-enum Progress<T> {
-    Running,
-    Done(T),
-    /// The runtime ended.
-    Dropped,
-}
-
-struct Slot<T> {
-    outcome: Mutex<Progress<T>>,
-    over: Condvar,
-}
-
-/// Tells whoever waits, also when the task is dropped.
-struct OwedOutcome<T>(Arc<Slot<T>>);
-
-impl<T> OwedOutcome<T> {
-    fn set(&self, progress: Progress<T>) {
-        let mut outcome = lock(&self.0.outcome);
-        if matches!(*outcome, Progress::Running) {
-            *outcome = progress;
-        }
-        self.0.over.notify_one();
-    }
-}
-
-impl<T> Drop for OwedOutcome<T> {
-    fn drop(&mut self) {
-        self.set(Progress::Dropped);
+        self.silenced.store(true, Ordering::Release);
+        Err(TARGET_E_CALLBACK_STUCK)
     }
 }
 
@@ -179,13 +138,14 @@ fn millis(ms: u32) -> Duration {
 ///
 /// @param config_json  UTF-8 JSON; copied before this returns. See docs/configuration.md.
 /// @param len          Its length in bytes, or TARGET_NUL.
-/// @param hooks        Where events go; copied. May be NULL.
+/// @param hooks        Where events go; copied. May be NULL. `queue` together with `on_event` or `release`, or a `release`
+///                     without `on_event`, is TARGET_E_INVALID_ARG.
 /// @param out          Receives the handle; end it with `target_client_destroy`.
 /// @param error        Receives an error document when this fails because of the configuration, else 0; owned by the
 ///                     caller. May be NULL.
-/// @return TARGET_OK, TARGET_E_INVALID_ARG, TARGET_E_INVALID_JSON, TARGET_E_INVALID_OPTIONS, TARGET_E_ARTIFACT,
-///         TARGET_E_TLS, TARGET_E_BAD_HANDLE and TARGET_E_FORKED (`hooks->queue`), TARGET_E_CLOSED (`target_shutdown` on
-///         another thread), TARGET_E_INTERNAL (no threads).
+/// @return TARGET_OK, TARGET_E_INVALID_ARG, TARGET_E_INVALID_JSON, TARGET_E_INVALID_OPTIONS (an `artifactPayload`,
+///         `tlsRoots` or `tlsIdentity` that cannot be used, too), TARGET_E_BAD_HANDLE and TARGET_E_FORKED (`hooks->queue`), TARGET_E_CLOSED
+///         (`target_shutdown` on another thread), TARGET_E_INTERNAL (no threads).
 ///         If it is not TARGET_OK, `user_data` stays yours.
 ///
 /// Thread-safe. Does not block: artifacts are fetched in the background.
@@ -247,7 +207,8 @@ pub unsafe extern "C" fn target_client_create(
         let (handle, entry) = library()
             .clients
             .insert(|handle| {
-                Arc::new(ClientEntry { handle, core, threads, outstanding, hooks: hooks.clone(), silenced })
+                let (hooks, drains) = (hooks.clone(), Drains::default());
+                Arc::new(ClientEntry { handle, core, threads, outstanding, hooks, silenced, drains })
             })
             .ok_or(TARGET_E_INTERNAL)?;
         if let (Some(hooks), Some(wanted)) = (hooks, wanted) {
@@ -326,13 +287,14 @@ pub extern "C" fn target_client_wait_ready(client: target_client, timeout_ms: u3
 /// Sends what is queued in the background (notifications, telemetry) and waits for the outcome.
 ///
 /// @param client      A client handle.
-/// @param timeout_ms  0 does not wait.
+/// @param timeout_ms  How long to wait; with 0 what is queued is sent without this waiting for it, and the report says what is
+///                    pending.
 /// @param report      Receives `{"delivered":n,"dropped":n,"pending":n}`, counting notifications accepted before this call;
 ///                    owned by the caller. May be NULL.
 /// @return TARGET_OK (nothing is pending), TARGET_E_TIMEOUT (something is, and stays queued), TARGET_E_BAD_HANDLE,
 ///         TARGET_E_CLOSED, TARGET_E_FORKED.
 ///
-/// Thread-safe. Blocks for at most `timeout_ms`.
+/// Thread-safe. Blocks for at most `timeout_ms` + 100 ms, which are for the way to the library's threads and back.
 ///
 /// # Safety
 /// `report` must be NULL or valid for writing.
@@ -420,14 +382,18 @@ pub unsafe extern "C" fn target_client_artifact(client: target_client, out: *mut
 /// After it returned, no callback of this client is running or will run. The handle stays valid for
 /// `target_client_state` and `target_client_destroy`.
 ///
+/// A close during another one waits for that one's end, which it neither hastens nor puts off: its own `drain_ms` does not
+/// count. `target_client_destroy` and `target_shutdown` on another thread end the drain at once.
+///
 /// @param client    A client handle.
 /// @param drain_ms  Time for calls and queued notifications to finish; 0 cancels them at once.
-/// @param report    Receives `{"completed":n,"cancelled":n,"delivered":n,"dropped":n}` (calls; notifications); owned by the
-///                  caller. May be NULL.
+/// @param report    Receives `{"completed":n,"cancelled":n,"delivered":n,"dropped":n}`: what became of the calls in flight
+///                  when this was called (cancelled: cut off by the end of the client, whoever ended it), and of
+///                  notifications since; owned by the caller. May be NULL.
 /// @return TARGET_OK, TARGET_E_CALLBACK_STUCK (a callback does not return; nothing else of this client will be called back),
 ///         TARGET_E_WOULD_DEADLOCK (called from a callback), TARGET_E_BAD_HANDLE, TARGET_E_FORKED.
 ///
-/// Thread-safe; a second close waits for the same end. Blocks for at most `drain_ms` + 200 ms.
+/// Thread-safe. Blocks for at most `drain_ms` + 200 ms; a close during another one waits for that one's end instead.
 ///
 /// # Safety
 /// `report` must be NULL or valid for writing.
@@ -448,37 +414,28 @@ pub unsafe extern "C" fn target_client_close(
         let (delivered, dropped) = entry.core.notified();
         entry.core.begin_close();
         entry.threads.settle(); // calls that were admitted just before are counted now
-        let in_flight = library()
-            .requests
-            .all()
-            .iter()
-            .filter(|request| Arc::ptr_eq(request.client(), &entry) && request.is_in_flight())
-            .count() as u64;
-        entry.outstanding.wait(drain_until);
-        let left = drain_until.saturating_duration_since(Instant::now());
-        let _ = flush(&entry, left); // what it did is in the counts below
-        let cancelled = entry.end(ErrorKind::Cancelled, "the client was closed before the call was answered");
-        let quiet = entry.outstanding.wait(drain_until + CLOSE_GRACE);
-        if !quiet {
-            entry.silenced.store(true, Ordering::Release);
-        }
+        let mut in_flight = entry.requests();
+        in_flight.retain(|request| request.is_in_flight());
+        let outcome = entry.drains.run_or_join(|| entry.drain(drain_until));
         if report.is_wanted() {
             // All notifications have an outcome now.
             let (delivered_by_now, dropped_by_now) = entry.core.notified();
+            // By this close, another one, `destroy` or `shutdown`.
+            let cancelled = in_flight.iter().filter(|request| request.was_cut_off()).count();
             let json = format!(
                 r#"{{"completed":{},"cancelled":{cancelled},"delivered":{},"dropped":{}}}"#,
-                in_flight.saturating_sub(cancelled),
+                in_flight.len() - cancelled,
                 delivered_by_now - delivered,
                 dropped_by_now - dropped
             );
             report.set(ResultEntry::document(json).publish()?);
         }
-        if quiet { Ok(()) } else { Err(TARGET_E_CALLBACK_STUCK) }
+        outcome
     })
 }
 
 /// Ends a client at once: its handle is gone, calls in flight complete with TARGET_E_CLOSED. Queued notifications are lost;
-/// call `target_client_close` first to send them.
+/// call `target_client_close` first to send them. A close that another thread is waiting in ends at once.
 ///
 /// @param client  A client handle; 0 is ignored.
 /// @return TARGET_OK, TARGET_E_BAD_HANDLE, TARGET_E_FORKED.

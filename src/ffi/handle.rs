@@ -1,14 +1,15 @@
 //! Handles and what they stand for. Everything of this process hangs here; a forked child starts with nothing.
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use target_sdk_core::transport::look_up_threads::LookUpThreads;
 use target_sdk_core::transport::look_ups;
 
 use crate::runtime::fork::{self, Around, PerProcess};
 use crate::runtime::lock;
 use crate::runtime::table::{Stale, Table};
-use crate::runtime::threads::Threads;
+use crate::runtime::threads::{Followers, Threads};
 
 use super::client::ClientEntry;
 use super::library::InitOptions;
@@ -53,6 +54,16 @@ static LOOK_UPS_PAUSE: Around = Around {
     in_child: look_ups::forget,
 };
 
+impl Followers for LookUpThreads {
+    fn include_those_of_this_thread(self: Arc<Self>) {
+        LookUpThreads::include_those_of_this_thread(&self);
+    }
+
+    fn end(&self, deadline: Instant) {
+        LookUpThreads::end(self, deadline);
+    }
+}
+
 /// The library as this process sees it.
 pub(crate) fn library() -> &'static Library {
     LIBRARY.get(|epoch| {
@@ -77,7 +88,8 @@ impl Library {
             let mut threads = lock(&self.threads);
             match &*threads {
                 Some(threads) => return Ok(threads.clone()),
-                None => Threads::start(workers).map(|started| threads.insert(Arc::new(started)).clone()),
+                None => Threads::start(workers, Arc::<LookUpThreads>::default())
+                    .map(|started| threads.insert(Arc::new(started)).clone()),
             }
         };
         // The lock is gone by now: a log asks for the threads.

@@ -176,11 +176,12 @@ mod tests {
     use super::*;
     use crate::runtime::queue::Queue;
     use std::time::{Duration, Instant};
+    use target_sdk_core::transport::look_up_threads::LookUpThreads;
 
     /// Another thread may be the one that tells the last event, some time after the client was ended.
     #[test]
     fn a_client_is_not_quiet_before_its_last_event_is_on_its_way() {
-        let threads = Arc::new(Threads::start(1).unwrap());
+        let threads = Arc::new(Threads::start(1, Arc::<LookUpThreads>::default()).unwrap());
         let outstanding = Outstanding::new();
         let hooks = Hooks::new(&threads, &outstanding, &Arc::default());
         let queue = Arc::new(QueueEntry { items: Queue::new() });

@@ -167,7 +167,8 @@ pub unsafe extern "C" fn target_init(options_json: *const c_char, error: *mut ta
 }
 
 /// Stops the library: closes all clients (calls in flight complete with TARGET_E_CLOSED), runs the callbacks that are due,
-/// ends all threads. Handles stay valid for destroying; results keep living. A new client starts the library again.
+/// ends all threads and waits for them, except for a name look-up that the system has not finished. Handles stay valid for
+/// destroying; results keep living. A new client starts the library again.
 ///
 /// @param timeout_ms  How long to wait for callbacks and threads.
 /// @return TARGET_OK, TARGET_E_CALLBACK_STUCK (a callback does not return; its thread is left behind),
@@ -219,7 +220,7 @@ fn end(threads: &Arc<Threads>, deadline: Instant) -> bool {
     let mut left = library.requests.all();
     left.retain(|request| Arc::ptr_eq(&request.client().threads, threads));
     for request in &left {
-        request.answer(plain_error(ErrorKind::Closed, "the library was shut down"));
+        request.cut_off(plain_error(ErrorKind::Closed, "the library was shut down"));
     }
     for request in left {
         request.settle(deadline);
@@ -248,13 +249,16 @@ fn install(sink: Option<Arc<dyn Sink>>, level: i32, log: Option<Arc<CallbackLog>
 /// library makes ten records a second at most, and the next one says how many were left out.
 ///
 /// @param fn         The function; NULL ends logging. After a return from that, the function before is not running and
-///                   will not run (unless this was called from inside it).
+///                   will not run (unless this was called from inside it); records that still waited for it are dropped.
 /// @param user_data  Handed to `fn` untouched.
-/// @param release    Runs once, after the last use of `user_data`. May be NULL.
+/// @param release    Runs once, after the last use of `user_data`. May be NULL; must be if `fn` is.
 /// @param max_level  TARGET_LOG_*
-/// @return TARGET_OK, TARGET_E_INVALID_ARG (`max_level` is out of range).
+/// @return TARGET_OK, TARGET_E_INVALID_ARG (`max_level` is out of range, or `release` comes without `fn`: then `user_data`
+///         stays yours).
 ///
-/// Thread-safe. Waits for the function before, if it is running.
+/// Thread-safe. Waits for the function before, if it is running. Its release runs on the library's thread for callbacks; but
+/// when there are no threads (no client was made, or `target_shutdown` has ended them), it runs on the calling thread before
+/// this returns: hold no lock here that the release takes.
 ///
 /// # Safety
 /// `user_data` must be usable from another thread.
@@ -270,6 +274,8 @@ pub unsafe extern "C" fn target_set_log(
             return Err(TARGET_E_INVALID_ARG);
         }
         match r#fn {
+            // Nothing would ever use the user_data, and so nothing release it.
+            None if release.is_some() => return Err(TARGET_E_INVALID_ARG),
             None => install(None, TARGET_LOG_OFF, None),
             Some(call) => {
                 let log = CallbackLog::new(OnLog::new(call, UserData::new(user_data, release)));
@@ -286,7 +292,7 @@ pub unsafe extern "C" fn target_set_log(
 /// @param max_level  TARGET_LOG_*
 /// @return TARGET_OK, TARGET_E_INVALID_ARG, TARGET_E_BAD_HANDLE, TARGET_E_FORKED.
 ///
-/// Thread-safe. Waits for a log function set before, if it is running.
+/// Thread-safe. Waits for a log function set before, if it is running, and releases it as `target_set_log` does.
 #[unsafe(no_mangle)]
 pub extern "C" fn target_set_log_queue(queue: target_queue, max_level: i32) -> target_status {
     guard::status(|| {

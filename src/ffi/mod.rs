@@ -19,6 +19,7 @@ pub mod queue;
 pub mod result;
 pub mod status;
 
+mod drain;
 mod guard;
 mod hooks;
 mod log;
@@ -26,3 +27,4 @@ mod random;
 mod request;
 mod sized;
 mod text;
+mod wait;

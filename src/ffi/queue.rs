@@ -114,6 +114,9 @@ pub unsafe extern "C" fn target_queue_create(out: *mut target_queue) -> target_s
     })
 }
 
+/// A descriptor of the operating system: `intptr_t`, which has room for every kind there is.
+pub type Descriptor = isize;
+
 /// A descriptor for epoll, poll or select: readable (level-triggered) while the queue has something to poll.
 ///
 /// @param queue  A queue handle.
@@ -127,7 +130,7 @@ pub unsafe extern "C" fn target_queue_create(out: *mut target_queue) -> target_s
 /// # Safety
 /// `fd` must be valid for writing.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn target_queue_fd(queue: target_queue, fd: *mut isize) -> target_status {
+pub unsafe extern "C" fn target_queue_fd(queue: target_queue, fd: *mut Descriptor) -> target_status {
     guard::status(|| {
         // SAFETY: contract of this function.
         let out = unsafe { text::out(fd, -1) };
@@ -136,7 +139,7 @@ pub unsafe extern "C" fn target_queue_fd(queue: target_queue, fd: *mut isize) ->
             log::error!(target: "target_sdk::ffi", "cannot make a descriptor for a queue: {error}");
             TARGET_E_INTERNAL
         })?;
-        out?.set(fd as isize);
+        out?.set(fd as Descriptor);
         Ok(())
     })
 }

@@ -1,6 +1,7 @@
 //! A call in flight and its handle.
 
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
@@ -17,7 +18,7 @@ use super::callback::Done;
 use super::client::ClientEntry;
 use super::handle::{library, target_request};
 use super::queue::{Item, QueueEntry};
-use super::result::{self, ResultEntry, plain_error};
+use super::result::{ResultEntry, plain_error};
 use super::status::{TARGET_E_QUEUE_FULL, target_status};
 
 /// Where an answer goes.
@@ -37,6 +38,8 @@ pub(crate) struct RequestEntry {
     calls_back: bool,
     /// Where its answer is until it is polled. The queue holds the call then; taking the answer out ends the circle.
     queue: Option<Arc<QueueEntry>>,
+    /// Answered because its client ended.
+    cut_off: AtomicBool,
 }
 
 impl RequestEntry {
@@ -60,6 +63,7 @@ impl RequestEntry {
                     Delivery::Callback(_) | Delivery::Waiter(_) => None,
                 },
                 state: CallState::new((delivery, stay), admission),
+                cut_off: AtomicBool::new(false),
             })
         });
         made.map(|(_, entry)| entry).ok_or(TARGET_E_QUEUE_FULL)
@@ -115,9 +119,33 @@ impl RequestEntry {
         &self.client
     }
 
-    /// Pays the answer, if nobody has. Returns whether this was the one.
-    pub(crate) fn answer(self: &Arc<Self>, result: Arc<ResultEntry>) -> bool {
-        let Some((delivery, task)) = self.state.answer() else { return false };
+    /// Pays the answer, if nobody has.
+    pub(crate) fn answer(self: &Arc<Self>, result: Arc<ResultEntry>) {
+        if let Some((delivery, task)) = self.state.answer() {
+            self.hand_over(delivery, task, result);
+        }
+    }
+
+    /// As [`RequestEntry::answer`], with an error, because the client ends.
+    pub(crate) fn cut_off(self: &Arc<Self>, error: Arc<ResultEntry>) {
+        if let Some((delivery, task)) = self.state.answer() {
+            // Before the client counts one call less: whoever has waited for that sees it.
+            self.cut_off.store(true, Ordering::Release);
+            self.hand_over(delivery, task, error);
+        }
+    }
+
+    /// Whether the end of the client was the answer.
+    pub(crate) fn was_cut_off(&self) -> bool {
+        self.cut_off.load(Ordering::Acquire)
+    }
+
+    fn hand_over(
+        self: &Arc<Self>,
+        delivery: Option<(Delivery, Stay)>,
+        task: Option<AbortHandle>,
+        result: Arc<ResultEntry>,
+    ) {
         if let Some(task) = task {
             task.abort(); // ends I/O that nobody waits for; a finished task does not mind
         }
@@ -143,7 +171,6 @@ impl RequestEntry {
             }
             None => {}
         }
-        true
     }
 
     fn enqueue(self: &Arc<Self>, queue: &Arc<QueueEntry>, item: Item) {
@@ -178,16 +205,13 @@ impl RequestEntry {
         if host == Host::Exiting {
             std::mem::forget(done);
         } else if self.state.deliver() && self.client.may_call_back() {
-            // Without a handle for the result the host still gets its call: 0 is a handle it can ask, in vain.
-            let handle = result.publish().unwrap_or(0);
             let epoch = fork::epoch();
-            done.call(self.handle, handle);
+            result.lend(|handle| done.call(self.handle, handle));
             if fork::epoch() != epoch {
                 // A child, forked in the callback: the parent releases and finishes.
                 std::mem::forget((done, stay));
                 return;
             }
-            let _ = result::free(handle);
             drop(done); // releases
         } else {
             drop(done);
@@ -309,11 +333,11 @@ impl Owed {
 impl Drop for Owed {
     fn drop(&mut self) {
         if let Some(entry) = self.0.take() {
-            entry.answer(if std::thread::panicking() {
-                plain_error(ErrorKind::Internal, "a bug in target-sdk: the call panicked")
+            if std::thread::panicking() {
+                entry.answer(plain_error(ErrorKind::Internal, "a bug in target-sdk: the call panicked"));
             } else {
-                plain_error(ErrorKind::Closed, "the library was shut down")
-            });
+                entry.cut_off(plain_error(ErrorKind::Closed, "the library was shut down"));
+            }
         }
     }
 }

@@ -9,7 +9,7 @@ use target_sdk_core::attributes::Attributes;
 use target_sdk_core::client::Answer;
 use target_sdk_core::error::{Error, ErrorKind};
 
-use crate::runtime::lock;
+use crate::runtime::{fork, lock};
 
 use super::guard;
 use super::handle::{self, library, target_result};
@@ -18,10 +18,14 @@ use super::status::{
 };
 use super::text::{self, Out, TARGET_NUL, Text};
 
+/// In the count of a result that a callback has borrowed: the library's own reference, which the host cannot give back.
+const LENT: u32 = 1 << 31;
+
 /// A document of the host's, counted by it.
 pub(crate) struct ResultEntry {
     status: target_status,
     json: Text,
+    /// Those of the host's, and [`LENT`].
     references: AtomicU32,
     /// Texts handed out besides `json`; they live as long as the result.
     views: Mutex<HashMap<String, Arc<Text>>>,
@@ -67,6 +71,21 @@ impl ResultEntry {
         library().results.insert(|_| self).map(|(handle, _)| handle).ok_or(TARGET_E_INTERNAL)
     }
 
+    /// Gives the document a handle for as long as `borrow` runs, and longer if the host keeps it.
+    pub(crate) fn lend(self: Arc<ResultEntry>, borrow: impl FnOnce(target_result)) {
+        self.references.store(LENT, Ordering::Release);
+        // Without a handle the host still gets its call: 0 is a handle it can ask, in vain.
+        let handle = self.clone().publish().unwrap_or(0);
+        let epoch = fork::epoch();
+        borrow(handle);
+        if fork::epoch() != epoch {
+            return; // a child, forked in the callback: the table is the parent's, and may be locked
+        }
+        if self.references.fetch_and(!LENT, Ordering::AcqRel) == LENT {
+            let _ = library().results.remove(handle);
+        }
+    }
+
     /// A text that lives as long as the result. `name` tells it from others of this result.
     fn view(
         &self,
@@ -105,15 +124,16 @@ impl ResultEntry {
     }
 }
 
-/// Ends one reference to a result.
-pub(crate) fn free(handle: target_result) -> Result<(), target_status> {
+/// Ends one reference of the host's to a result.
+fn free(handle: target_result) -> Result<(), target_status> {
     let entry = handle::result(handle)?;
-    let last = entry
+    let before = entry
         .references
-        .fetch_update(Ordering::AcqRel, Ordering::Acquire, |references| references.checked_sub(1))
-        .map_err(|_| TARGET_E_BAD_HANDLE)?
-        == 1;
-    if last {
+        .fetch_update(Ordering::AcqRel, Ordering::Acquire, |references| {
+            if references == LENT { None } else { references.checked_sub(1) }
+        })
+        .map_err(|references| if references == LENT { TARGET_E_INVALID_ARG } else { TARGET_E_BAD_HANDLE })?;
+    if before == 1 {
         let _ = library().results.remove(handle);
     }
     Ok(())
@@ -212,7 +232,11 @@ pub extern "C" fn target_result_retain(result: target_result) -> target_status {
         handle::result(result)?
             .references
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, |references| {
-                if references == 0 { None } else { references.checked_add(1) }
+                match references {
+                    0 => None,
+                    _ if references & !LENT == !LENT => None, // no room for one more
+                    _ => Some(references + 1),
+                }
             })
             .map(drop)
             .map_err(|_| TARGET_E_BAD_HANDLE)
@@ -222,7 +246,8 @@ pub extern "C" fn target_result_retain(result: target_result) -> target_status {
 /// Gives a result back. After the last one its handle and every pointer out of it are gone.
 ///
 /// @param result  A result handle; 0 is ignored.
-/// @return TARGET_OK, TARGET_E_BAD_HANDLE, TARGET_E_FORKED.
+/// @return TARGET_OK, TARGET_E_BAD_HANDLE, TARGET_E_FORKED, TARGET_E_INVALID_ARG (the result is borrowed by a callback that
+///         has not returned, and was not retained; it lives on until that returns).
 ///
 /// Thread-safe. Does not block.
 #[unsafe(no_mangle)]

@@ -65,7 +65,7 @@ impl<T> Table<T> {
         let index = match shard.free.pop_front() {
             Some(index) => index as usize,
             None if shard.slots.len() < SLOTS_PER_SHARD => {
-                shard.slots.push(Slot { generation: 0, value: None });
+                shard.slots.push(Slot { generation: self.first_generation(), value: None });
                 shard.slots.len() - 1
             }
             None => return None,
@@ -111,6 +111,12 @@ impl<T> Table<T> {
             .iter()
             .flat_map(|shard| read(shard).slots.iter().filter_map(|slot| slot.value.clone()).collect::<Vec<_>>())
             .collect()
+    }
+
+    /// Slots count from here. A handle has room for the last bits of the epoch only: what a process 32 forks ago has made bears
+    /// the bits of this one, and is told from its handles by the generation.
+    fn first_generation(&self) -> u32 {
+        (self.epoch / EPOCHS) << 24
     }
 
     fn place(&self, handle: u64) -> Result<(&RwLock<Shard<T>>, usize, u32), Stale> {
@@ -159,6 +165,25 @@ mod tests {
         assert_eq!(parent.get(handle), Err(Stale::Unknown), "nobody inherits from a child");
         for random in (0..100_000u64).map(|n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15)).chain([0, u64::MAX]) {
             assert!(random == handle || table.get(random).is_err());
+        }
+    }
+
+    /// After 32 forks the epoch in a handle is the same again.
+    #[test]
+    fn handles_of_distant_ancestors_are_refused() {
+        let ages = [0, 32, 64, 32 * 255].map(|epoch| Table::new(1, epoch));
+        let handles: Vec<Vec<u64>> =
+            ages.iter().map(|table| (0..100).map(|_| table.insert(Arc::new).unwrap().0).collect()).collect();
+        for (own, table) in ages.iter().enumerate() {
+            for (age, handles) in handles.iter().enumerate() {
+                for handle in handles {
+                    let found = table.get(*handle).map(|value| *value);
+                    assert_eq!(found, if age == own { Ok(*handle) } else { Err(Stale::Unknown) }, "{age} in {own}");
+                    if age != own {
+                        assert_eq!(table.remove(*handle), Err(Stale::Unknown));
+                    }
+                }
+            }
         }
     }
 

@@ -23,9 +23,19 @@ pub(crate) fn is_io() -> bool {
     IS_IO.try_with(Cell::get).unwrap_or(false)
 }
 
+/// Threads that others start on the runtime's threads, and that end when those have ended.
+pub(crate) trait Followers: Send + Sync {
+    /// Called on each of the runtime's threads as it starts.
+    fn include_those_of_this_thread(self: Arc<Self>);
+
+    /// Ends them; waits for those that can end, until `deadline` at most. May be called again.
+    fn end(&self, deadline: Instant);
+}
+
 /// Running threads.
 pub(crate) struct Threads {
     runtime: Mutex<Option<Runtime>>,
+    followers: Arc<dyn Followers>,
     handle: Handle,
     dispatcher: Arc<Dispatcher>,
     /// Set when the end begins. Read-locked while somebody registers work that the end must find.
@@ -33,15 +43,16 @@ pub(crate) struct Threads {
 }
 
 impl Threads {
-    pub(crate) fn start(workers: usize) -> io::Result<Threads> {
+    pub(crate) fn start(workers: usize, followers: Arc<dyn Followers>) -> io::Result<Threads> {
         stdio::keep_numbers();
         let dispatcher = Dispatcher::start()?;
         // On the dispatcher: the caller's thread may have a small stack, or be so near its end (in static destructors) that
         // its thread-local data is gone, which tokio does not survive.
         let built = Arc::new((Mutex::new(None), Condvar::new()));
         let told = built.clone();
+        let of_runtime = followers.clone();
         dispatcher.submit(Box::new(move |_| {
-            let runtime = contain(|| build(workers)).unwrap_or_else(|panic| Err(io::Error::other(panic)));
+            let runtime = contain(|| build(workers, of_runtime)).unwrap_or_else(|panic| Err(io::Error::other(panic)));
             *lock(&told.0) = Some(runtime);
             told.1.notify_one();
         }));
@@ -53,6 +64,7 @@ impl Threads {
             Some(Ok(runtime)) => Ok(Threads {
                 handle: runtime.handle().clone(),
                 runtime: Mutex::new(Some(runtime)),
+                followers,
                 dispatcher,
                 ending: RwLock::new(false),
             }),
@@ -116,23 +128,26 @@ impl Threads {
             let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(50));
             runtime.shutdown_timeout(left);
         }
-        // An idle dispatcher needs a moment to say so, also when the I/O threads have used up the time.
-        self.dispatcher.stop(deadline.max(Instant::now() + Duration::from_millis(50)))
+        // Idle threads need a moment to say so, also when others have used up the time.
+        let moment = || deadline.max(Instant::now() + Duration::from_millis(50));
+        self.followers.end(moment());
+        self.dispatcher.stop(moment())
     }
 }
 
-fn build(workers: usize) -> io::Result<Runtime> {
+fn build(workers: usize, followers: Arc<dyn Followers>) -> io::Result<Runtime> {
     rehearse(workers)?;
     Builder::new_multi_thread()
         .worker_threads(workers)
         .max_blocking_threads(4)
         .thread_name("target-io")
         .thread_stack_size(STACK_SIZE)
-        .on_thread_start(|| {
+        .on_thread_start(move || {
             signal::block_all();
             IS_IO.set(true);
             std::mem::forget(panics::enter(Where::OwnThread)); // until the thread ends
             heap::keep();
+            followers.clone().include_those_of_this_thread();
         })
         .on_thread_park(heap::give_back_unused)
         .on_thread_stop(heap::give_back)

@@ -137,6 +137,45 @@ static void results(void) {
     CHECK_STATUS(target_result_free(retained.result), TARGET_E_BAD_HANDLE);
 }
 
+/* What is only borrowed cannot be given back, whoever tries and however often; it stays what it is. */
+static void *free_from_elsewhere(void *result) {
+    CHECK_STATUS(target_result_free(*(target_result *)result), TARGET_E_INVALID_ARG);
+    return NULL;
+}
+
+static void free_borrowed(target_request request, target_result result, void *user_data) {
+    const char *json, *again;
+    size_t len;
+    (void)request;
+    OK(target_result_json(result, &json, &len));
+    for (int i = 0; i < 3; i++) CHECK_STATUS(target_result_free(result), TARGET_E_INVALID_ARG);
+    join_thread(start_thread(free_from_elsewhere, &result));
+    OK(target_result_json(result, &again, NULL));
+    CHECK(again == json && strlen(json) == len);
+    /* Its own reference can be given back, once. */
+    OK(target_result_retain(result));
+    OK(target_result_free(result));
+    CHECK_STATUS(target_result_free(result), TARGET_E_INVALID_ARG);
+    if (((kept *)user_data)->retain) OK(target_result_retain(result));
+    ((kept *)user_data)->result = result;
+    counter_add(&((kept *)user_data)->done);
+}
+
+static void borrowed_is_not_freed(void) {
+    target_client client = create_client(edge.config);
+    kept borrowed = {0, NULL, 0, false, COUNTER}, retained = {0, NULL, 0, true, COUNTER};
+    OK(target_get_offers(client, OFFERS, free_borrowed, &borrowed));
+    OK(target_get_offers(client, "not JSON", free_borrowed, &retained));
+    counter_wait(&borrowed.done, 1);
+    counter_wait(&retained.done, 1);
+    OK(target_client_close(client, 1000, NULL));
+    CHECK_STATUS(target_result_free(borrowed.result), TARGET_E_BAD_HANDLE);
+    CHECK_STATUS(target_result_status(retained.result), TARGET_E_INVALID_JSON);
+    OK(target_result_free(retained.result));
+    CHECK_STATUS(target_result_free(retained.result), TARGET_E_BAD_HANDLE);
+    OK(target_client_destroy(client));
+}
+
 /* ---- releases ---- */
 
 typedef struct owned {
@@ -255,7 +294,7 @@ static void call_everything(target_request own_request, target_result borrowed, 
     const bool dispatcher = on_dispatcher();
     const char *text;
     size_t len;
-    ptrdiff_t fd;
+    intptr_t fd;
     int32_t state;
     bool flag;
     int64_t integer;
@@ -434,6 +473,43 @@ static void everything_from_everywhere(void) {
     alarm(0);
 }
 
+/* A release without a function would never run: refused, and nothing is replaced. */
+static void no_log_to_release(void) {
+    counter gone = COUNTER;
+    OK(target_set_log(logs_nothing, &gone, count_release, TARGET_LOG_WARN));
+    CHECK_STATUS(target_set_log(NULL, &gone, count_release, TARGET_LOG_WARN), TARGET_E_INVALID_ARG);
+    CHECK_EQ(counter_get(&gone), 0);
+    OK(target_set_log(NULL, &gone, NULL, TARGET_LOG_OFF));
+    counter_wait(&gone, 1);
+}
+
+/* Without threads of the library the release runs in the call that ends the log. */
+static void a_log_is_released_without_threads(void) {
+    OK(target_shutdown(5000));
+    counter gone = COUNTER;
+    OK(target_set_log(logs_nothing, &gone, count_release, TARGET_LOG_WARN));
+    OK(target_set_log(NULL, NULL, NULL, TARGET_LOG_OFF));
+    CHECK_EQ(counter_get(&gone), 1);
+    OK(target_set_log(logs_nothing, &gone, count_release, TARGET_LOG_WARN));
+    OK(target_set_log_queue(0, TARGET_LOG_OFF));
+    CHECK_EQ(counter_get(&gone), 2);
+}
+
+static void count_line(int32_t level, const char *target, const char *message, size_t len, void *user_data) {
+    (void)level, (void)target, (void)message, (void)len;
+    counter_add((counter *)user_data);
+}
+
+/* Many places of the library have something to say; what it keeps of them is not lost when the process ends. */
+static void warnings_are_limited_without_a_trace(void) {
+    static counter lines = COUNTER;
+    OK(target_set_log(count_line, &lines, NULL, TARGET_LOG_INFO));
+    target_client noisy = create_client("{\"client\":\"acme\",\"organizationId\":\"ORG@AdobeOrg\",\"offline\":true,\"tiemout\":1}");
+    counter_wait(&lines, 1);
+    OK(target_set_log(NULL, NULL, NULL, TARGET_LOG_OFF));
+    OK(target_client_destroy(noisy));
+}
+
 /* Logs that a host's function ends after a shutdown gave up on it. */
 static counter log_runs = COUNTER, log_may_go_on = COUNTER, log_over = COUNTER, log_released = COUNTER;
 
@@ -461,10 +537,14 @@ int main(int argc, char **argv) {
     server_start(&edge, ",\"timeout\":20000");
     never_inline(argc > 1 ? atoi(argv[1]) : 100);
     results();
+    borrowed_is_not_freed();
     release_comes_last();
     refused_is_not_released();
     abandon_waits_for_the_callback();
     everything_from_everywhere();
+    no_log_to_release();
+    a_log_is_released_without_threads();
+    warnings_are_limited_without_a_trace();
     OK(target_shutdown(5000));
     if (slowness() == 1) log_ended_by_a_left_behind_thread(); /* for valgrind that thread is a leak, and it is right */
     OK(target_shutdown(5000));

@@ -117,6 +117,113 @@ static void refuses_while_draining(void) {
     ATOMIC_SET(edge.delay_ms, 0);
 }
 
+/* ---- others end it while one thread drains ---- */
+
+typedef struct closing {
+    target_client client;
+    uint32_t drain_ms;
+    target_status status;
+    target_result report;
+    long took;
+} closing;
+
+static void *close_and_report(void *argument) {
+    closing *c = (closing *)argument;
+    long started = now_ms();
+    c->status = target_client_close(c->client, c->drain_ms, &c->report);
+    c->took = now_ms() - started;
+    return NULL;
+}
+
+/* A close that has begun: it waits for the calls in flight, which the silent server does not answer. */
+static pthread_t start_closing(closing *c) {
+    pthread_t thread = start_thread(close_and_report, c);
+    int32_t state = 0;
+    for (long until = now_ms() + 10000 * slowness(); state != TARGET_STATE_DRAINING && now_ms() < until; sleep_ms(1))
+        OK(target_client_state(c->client, &state));
+    CHECK_EQ(state, TARGET_STATE_DRAINING);
+    return thread;
+}
+
+static void check_report(target_result report, int completed, int cancelled) {
+    CHECK_EQ(report_number(report, "/completed"), completed);
+    CHECK_EQ(report_number(report, "/cancelled"), cancelled);
+    OK(target_result_free(report));
+}
+
+/* A second close has no say: what is in flight still has the first one's time. */
+static void a_second_close_does_not_hasten_the_first(void) {
+    ATOMIC_SET(edge.mode, SERVER_IS_SILENT);
+    tally t = empty;
+    closing first = {online(), 60000, 99, 0, 0}, second = {first.client, 0, 99, 0, 0};
+    submit(first.client, &t, 3);
+    pthread_t first_thread = start_closing(&first);
+    pthread_t second_thread = start_thread(close_and_report, &second);
+    sleep_ms(100); /* it has begun, or else comes too late to do harm */
+    CHECK_EQ(counter_get(&t.done), 0);
+    ATOMIC_SET(edge.mode, SERVER_ANSWERS);
+    join_thread(first_thread);
+    join_thread(second_thread);
+    OK(first.status);
+    OK(second.status);
+    CHECK_EQ(t.ok, 3);
+    CHECK_EQ(counter_get(&t.released), 3);
+    check_report(first.report, 3, 0);
+    check_report(second.report, report_number(second.report, "/completed"), 0);
+    OK(target_client_destroy(first.client));
+}
+
+/* Nor does it put it off, and both say what became of the calls. */
+static void a_second_close_does_not_put_off_the_first(void) {
+    ATOMIC_SET(edge.mode, SERVER_IS_SILENT);
+    tally t = empty;
+    closing first = {online(), (uint32_t)(500 * slowness()), 99, 0, 0}, second = {first.client, 60000, 99, 0, 0};
+    submit(first.client, &t, 3);
+    pthread_t first_thread = start_closing(&first);
+    close_and_report(&second);
+    join_thread(first_thread);
+    CHECK(second.took < 30000 * slowness());
+    if (slowness() == 1) OK(first.status); /* 200 ms may not be enough for valgrind */
+    counter_wait(&t.released, 3);
+    CHECK_EQ(t.ok, 0);
+    check_report(first.report, 0, 3);
+    int seen = report_number(second.report, "/cancelled"); /* 0 if it came too late */
+    CHECK(seen == 3 || second.took < 500);
+    check_report(second.report, 0, seen);
+    OK(target_client_destroy(first.client));
+    ATOMIC_SET(edge.mode, SERVER_ANSWERS);
+}
+
+/* Destroying and shutting down end a drain at once, and its report does not take the calls they cut off for completed ones. */
+static void destroy_and_shutdown_end_a_drain(void) {
+    for (int how = 0; how < 2; how++) {
+        ATOMIC_SET(edge.mode, SERVER_IS_SILENT);
+        tally t = empty;
+        closing c = {online(), 120000, 99, 0, 0};
+        submit(c.client, &t, 3);
+        target_queue queue;
+        OK(target_queue_create(&queue));
+        target_call call = queue_call(queue, 1);
+        OK(target_get_offers_ex(c.client, OFFERS, TARGET_NUL, &call, NULL));
+        pthread_t thread = start_closing(&c);
+        if (how == 0) OK(target_client_destroy(c.client));
+        else OK(target_shutdown((uint32_t)(10000 * slowness())));
+        join_thread(thread);
+        OK(c.status);
+        CHECK(c.took < 60000);
+        counter_wait(&t.released, 3);
+        CHECK_EQ(t.closed, 3);
+        check_report(c.report, 0, 4);
+        target_completion completion;
+        CHECK_EQ(target_queue_poll(queue, &completion, 1, 1000), 1);
+        CHECK_STATUS(completion.status, TARGET_E_CLOSED);
+        OK(target_result_free(completion.result));
+        OK(target_queue_destroy(queue));
+        if (how == 1) OK(target_client_destroy(c.client));
+        ATOMIC_SET(edge.mode, SERVER_ANSWERS);
+    }
+}
+
 /* What does not finish in time is cancelled, within the bound. */
 static void cancels_what_is_left(uint32_t drain_ms, int calls) {
     ATOMIC_SET(edge.mode, SERVER_IS_SILENT);
@@ -427,6 +534,58 @@ static void events_are_bounded(void) {
     OK(target_queue_destroy(queue));
 }
 
+/* ---- threads for name look-ups ---- */
+
+static int look_up_threads(void) {
+    DIR *dir = opendir("/proc/self/task");
+    CHECK(dir != NULL);
+    int count = 0;
+    for (struct dirent *entry = readdir(dir); entry != NULL; entry = readdir(dir)) {
+        char path[300], name[32] = "";
+        snprintf(path, sizeof path, "/proc/self/task/%s/comm", entry->d_name);
+        FILE *file = fopen(path, "re");
+        if (file == NULL) continue;
+        if (fgets(name, sizeof name, file) != NULL) count += strncmp(name, "target-dns", 10) == 0;
+        fclose(file);
+    }
+    closedir(dir);
+    return count;
+}
+
+/* Well before the ten seconds after which idle ones leave by themselves. */
+static bool look_up_threads_end(void) {
+    for (long until = now_ms() + 5000; look_up_threads() > 0 && now_ms() < until;) sleep_ms(1);
+    return look_up_threads() == 0;
+}
+
+/* They end with their client; and with the library, which waits for them. */
+static void look_ups_leave_no_thread(void) {
+    char config[512];
+    snprintf(config, sizeof config,
+             "{\"client\":\"acme\",\"organizationId\":\"ORG@AdobeOrg\",\"serverDomain\":\"localhost:%d\","
+             "\"pinServerDomain\":true,\"secure\":false,\"telemetryEnabled\":false,\"timeout\":20000,\"connectTimeout\":10000}",
+             edge.port);
+    enum { DESTROYED, SHUT_DOWN, BOTH, ENDS };
+    for (int end = 0; end < ENDS; end++) {
+        CHECK(look_up_threads_end());
+        target_client client = create_client(config);
+        target_result answer = 0;
+        OK(target_get_offers_sync(client, OFFERS, TARGET_NUL, 0, &answer));
+        OK(target_result_free(answer));
+        CHECK_EQ(look_up_threads(), 1);
+        if (end != SHUT_DOWN) {
+            OK(target_client_close(client, 3000, NULL));
+            OK(target_client_destroy(client));
+        }
+        if (end == DESTROYED) CHECK(look_up_threads_end());
+        long started = now_ms();
+        OK(target_shutdown((uint32_t)(3000 * slowness())));
+        CHECK(now_ms() - started < 3000 * slowness());
+        CHECK(threads_fall_to(2)); /* the kernel lists a thread that was joined for another moment */
+        if (end == SHUT_DOWN) OK(target_client_destroy(client));
+    }
+}
+
 /* ---- the library ---- */
 
 static void shutdown_and_again(void) {
@@ -535,7 +694,7 @@ static void cycles(int count) {
         target_client client = online();
         target_queue queue;
         OK(target_queue_create(&queue));
-        ptrdiff_t fd;
+        intptr_t fd;
         OK(target_queue_fd(queue, &fd));
         target_call call = queue_call(queue, 1);
         OK(target_get_offers_ex(client, OFFERS, TARGET_NUL, &call, NULL));
@@ -562,6 +721,9 @@ int main(int argc, char **argv) {
     server_start(&edge, ",\"timeout\":20000");
     drains();
     refuses_while_draining();
+    a_second_close_does_not_hasten_the_first();
+    a_second_close_does_not_put_off_the_first();
+    destroy_and_shutdown_end_a_drain();
     cancels_what_is_left(0, scale / 4);
     cancels_what_is_left(100, scale / 4);
     gives_up_on_a_stuck_callback();
@@ -571,6 +733,7 @@ int main(int argc, char **argv) {
     close_ends_connections();
     closed_is_the_last_event(scale / 2);
     events_are_bounded();
+    look_ups_leave_no_thread();
     shutdown_and_again();
     if (slowness() == 1) gives_up_on_shutdown(); /* for valgrind the thread left behind is a leak, and it is right */
     everybody_starts_and_stops(scale / 8);

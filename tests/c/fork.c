@@ -43,7 +43,7 @@ static void inherited_handles_are_refused(void) {
     target_result out;
     target_request request;
     target_completion completion;
-    ptrdiff_t fd;
+    intptr_t fd;
     const char *text;
     size_t len;
     bool flag;
@@ -219,7 +219,7 @@ int main(int argc, char **argv) {
     server_start(&edge, ",\"timeout\":20000");
     client = create_client(edge.config);
     OK(target_queue_create(&queue));
-    ptrdiff_t fd;
+    intptr_t fd;
     OK(target_queue_fd(queue, &fd));
     OK(target_get_offers_sync(client, OFFERS, TARGET_NUL, 0, &result));
 

@@ -63,7 +63,7 @@ static void refuses_request(target_request bad) {
 }
 
 static void refuses_queue(target_queue bad) {
-    ptrdiff_t fd = 77;
+    intptr_t fd = 77;
     CHECK_STATUS(target_queue_fd(bad, &fd), TARGET_E_BAD_HANDLE);
     CHECK_EQ(fd, -1);
     target_completion completion;
@@ -220,6 +220,12 @@ static void create_arguments(void) {
     REFUSED("{", 1, NULL, TARGET_E_INVALID_JSON);
     REFUSED(OFFLINE, 5, NULL, TARGET_E_INVALID_JSON);
     REFUSED("[]", 2, NULL, TARGET_E_INVALID_OPTIONS);
+    /* What cannot be used as what it is for is a wrong option, too: not a failure of TLS or of the artifact. */
+#define ACME "{\"client\":\"acme\",\"organizationId\":\"ORG@AdobeOrg\","
+    REFUSED(ACME "\"decisioningMethod\":\"on-device\",\"artifactPayload\":{\"version\":\"9.9.9\"}}", TARGET_NUL, NULL,
+            TARGET_E_INVALID_OPTIONS);
+    REFUSED(ACME "\"tlsRoots\":{\"pem\":\"no certificate\"}}", TARGET_NUL, NULL, TARGET_E_INVALID_OPTIONS);
+    REFUSED(ACME "\"tlsRoots\":{\"pemFile\":\"/nowhere\"}}", TARGET_NUL, NULL, TARGET_E_INVALID_OPTIONS);
     CHECK_STATUS(target_client_create(OFFLINE, TARGET_NUL, NULL, NULL, NULL), TARGET_E_INVALID_ARG);
     error = JUNK;
     CHECK_STATUS(target_client_create(OFFLINE, TARGET_NUL, NULL, NULL, &error), TARGET_E_INVALID_ARG);

@@ -5,12 +5,12 @@
 
 static target_client client; /* offline: each call completes at once, with an error */
 
-static bool readable(ptrdiff_t fd) {
+static bool readable(intptr_t fd) {
     struct pollfd polled = {(int)fd, POLLIN, 0};
     return poll(&polled, 1, 0) == 1;
 }
 
-static bool becomes_readable(ptrdiff_t fd) {
+static bool becomes_readable(intptr_t fd) {
     struct pollfd polled = {(int)fd, POLLIN, 0};
     return poll(&polled, 1, (int)(5000 * slowness())) == 1;
 }
@@ -22,8 +22,8 @@ static target_queue create_queue(void) {
     return queue;
 }
 
-static ptrdiff_t fd_of(target_queue queue) {
-    ptrdiff_t fd = -1;
+static intptr_t fd_of(target_queue queue) {
+    intptr_t fd = -1;
     OK(target_queue_fd(queue, &fd));
     CHECK(fd > 2);
     return fd;
@@ -46,7 +46,7 @@ static void take_one(target_queue queue, uint64_t tag) {
 
 static void descriptor_is_level_triggered(void) {
     target_queue queue = create_queue();
-    ptrdiff_t fd = fd_of(queue);
+    intptr_t fd = fd_of(queue);
     CHECK_EQ(fd_of(queue), fd);
     CHECK(fcntl((int)fd, F_GETFD) & FD_CLOEXEC);
     CHECK(!readable(fd));
@@ -108,7 +108,7 @@ static void standard_descriptors_are_left_alone(void) {
     for (int fd = 0; fd < 3; fd++) saved[fd] = fcntl(fd, F_DUPFD_CLOEXEC, 10);
     for (int fd = 0; fd < 3; fd++) close(fd);
     target_queue queue = create_queue();
-    ptrdiff_t fd = -1;
+    intptr_t fd = -1;
     target_status status = target_queue_fd(queue, &fd);
     bool taken = fcntl(0, F_GETFD) != -1 || fcntl(1, F_GETFD) != -1 || fcntl(2, F_GETFD) != -1;
     for (int i = 0; i < 3; i++)
@@ -151,7 +151,7 @@ static void waits_are_bounded(void) {
         join_thread(waker);
     }
     /* Woken before: the next poll, once, and the descriptor says so. */
-    ptrdiff_t fd = fd_of(queue);
+    intptr_t fd = fd_of(queue);
     OK(target_queue_wake(queue));
     CHECK(readable(fd));
     CHECK_EQ(target_queue_poll(queue, &completion, 1, -1), 0);
@@ -218,7 +218,7 @@ static void every_completion_is_seen_once(int count) {
 
 static void destroyed_with_completions_inside(void) {
     target_queue queue = create_queue();
-    ptrdiff_t fd = fd_of(queue);
+    intptr_t fd = fd_of(queue);
     for (uint64_t i = 0; i < 50; i++) submit(queue, i);
     CHECK(becomes_readable(fd));
     OK(target_queue_destroy(queue)); /* some have arrived, some have not */
@@ -275,7 +275,7 @@ static void abandoned_takes_no_room(void) {
     target_client small = create_client(
         "{\"client\":\"acme\",\"organizationId\":\"ORG@AdobeOrg\",\"offline\":true,\"maxInFlight\":4,\"maxQueued\":4}");
     target_queue queue = create_queue();
-    ptrdiff_t fd = fd_of(queue);
+    intptr_t fd = fd_of(queue);
     target_call call = queue_call(queue, 1);
     target_request requests[8];
     for (int round = 0; round < 50; round++) {

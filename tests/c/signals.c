@@ -155,7 +155,7 @@ static void errno_survives(void) {
     target_queue queue;
     target_result result;
     target_completion completion;
-    ptrdiff_t fd;
+    intptr_t fd;
     int32_t state;
     errno = 4711;
 #define KEPT(call) do { (void)(call); CHECK_EQ(errno, 4711); } while (0)

@@ -305,7 +305,7 @@ static void queue_destroyed_full(int count) {
     snprintf(config, sizeof config, "%.*s,\"maxInFlight\":100,\"maxQueued\":%d}", (int)strlen(OFFLINE) - 1, OFFLINE, count);
     target_client client = create_client(config);
     target_queue queue;
-    ptrdiff_t fd;
+    intptr_t fd;
     OK(target_queue_create(&queue));
     OK(target_queue_fd(queue, &fd));
     target_call call = queue_call(queue, 1);

@@ -226,7 +226,7 @@ static void structs(void) {
 static void out_parameters(void) {
     OK(target_queue_create((target_queue *)at_edge(NULL, sizeof(target_queue))));
     target_queue queue = *(target_queue *)(page_end - sizeof queue);
-    OK(target_queue_fd(queue, (ptrdiff_t *)at_edge(NULL, sizeof(ptrdiff_t))));
+    OK(target_queue_fd(queue, (intptr_t *)at_edge(NULL, sizeof(intptr_t))));
     target_call call = queue_call(queue, 4);
     for (int i = 0; i < 3; i++) OK(target_get_offers_ex(alive.client, OFFERS, TARGET_NUL, &call, NULL));
     for (int got = 0; got < 3;) {

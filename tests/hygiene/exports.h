@@ -161,7 +161,7 @@ EXPORT(target_queue_create) {
     return status;
 }
 EXPORT(target_queue_fd) {
-    ptrdiff_t fd = 77;
+    intptr_t fd = 77;
     target_status status = target_queue_fd(w->queue, &fd);
     CHECK(status == TARGET_OK ? fd > 2 : fd == -1);
     return status;

@@ -141,7 +141,7 @@ static void without_descriptors(void) {
         refused += !works;
         target_queue queue;
         OK(target_queue_create(&queue));
-        ptrdiff_t fd = 77;
+        intptr_t fd = 77;
         target_status status = target_queue_fd(queue, &fd);
         if (status != TARGET_OK) CHECK_STATUS(status, TARGET_E_INTERNAL);
         CHECK((fd == -1) == (status != TARGET_OK));
@@ -222,7 +222,7 @@ static void without_streams(void) {
 
     target_client client = create_client(edge.config);
     target_queue queue;
-    ptrdiff_t fd;
+    intptr_t fd;
     OK(target_queue_create(&queue));
     OK(target_queue_fd(queue, &fd));
     CHECK(fd > 2);
@@ -253,7 +253,7 @@ static void descriptors_are_not_inherited(void) {
     for (int fd = 0; fd < 1000; fd++) of_the_host[fd] = fcntl(fd, F_GETFD) >= 0;
     target_client client = create_client(edge.config);
     target_queue queue;
-    ptrdiff_t fd;
+    intptr_t fd;
     OK(target_queue_create(&queue));
     OK(target_queue_fd(queue, &fd));
     target_call call = queue_call(queue, 1);

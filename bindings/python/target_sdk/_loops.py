@@ -32,7 +32,7 @@ class Courier:
         queue = int(out[0])
         # The loop keeps this object alive, by the reader, and not the other way round.
         self.end = _native.at_end_of(self, _destroy_queue, library, queue)
-        fd = ffi.new("ptrdiff_t *")
+        fd = ffi.new("intptr_t *")
         _native.check(library.target_queue_fd(queue, fd))
         self._queue = queue
         self._batch = ffi.new("target_completion[]", _BATCH)

@@ -2,7 +2,8 @@
 //!
 //! `getaddrinfo` cannot be cancelled. On tokio's blocking pool it holds up the shutdown of the runtime for as long as
 //! the system's resolver likes; on detached threads it holds up nobody. They are started from the runtime's threads, so
-//! they have the same signals blocked, and leave when there has been nothing to do for a while.
+//! they have the same signals blocked, and leave when there has been nothing to do for a while, or when their resolver or
+//! the runtime ends.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio::sync::oneshot;
 
+use super::look_up_threads::{self, Asks};
 use super::look_ups::LOOK_UPS;
 use super::{address, probe};
 
@@ -54,9 +56,18 @@ impl fmt::Display for PrivateAddress {
 
 impl std::error::Error for PrivateAddress {}
 
-/// A caching resolver. Cheap to clone.
+/// A caching resolver. Cheap to clone; its threads end with the last clone.
 #[derive(Clone)]
-pub(super) struct Resolver(Arc<Shared>);
+pub(super) struct Resolver(Arc<Owner>);
+
+/// What the threads have no part in, so that it ends while they wait.
+struct Owner(Arc<Shared>);
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
+}
 
 struct Shared {
     look_up: LookUp,
@@ -70,6 +81,8 @@ struct State {
     queue: VecDeque<String>,
     threads: usize,
     idle: usize,
+    /// Nothing is looked up any more.
+    stopped: bool,
 }
 
 enum Entry {
@@ -89,7 +102,8 @@ impl Resolver {
     }
 
     pub(super) fn with(look_up: LookUp) -> Resolver {
-        Resolver(Arc::new(Shared { look_up, state: Mutex::default(), wake: Condvar::new() }))
+        let shared = Shared { look_up, state: Mutex::default(), wake: Condvar::new() };
+        Resolver(Arc::new(Owner(Arc::new(shared))))
     }
 
     /// The addresses of `host`; each call begins the list at the next address.
@@ -99,10 +113,8 @@ impl Resolver {
         }
         let (answer, turn) = match self.find(&host.to_ascii_lowercase()) {
             Found::Now(answer, turn) => (answer, turn),
-            // The sender is dropped only if a look-up thread died.
-            Found::Later(answer) => {
-                (answer.await.unwrap_or_else(|_| Err(LookUpFailed { reason: "the resolver stopped".into() })), 0)
-            }
+            // The sender is dropped only if a look-up thread died or the library ends.
+            Found::Later(answer) => (answer.await.unwrap_or_else(|_| Err(stopped())), 0),
         };
         let mut addresses = answer?.to_vec();
         let turn = turn % addresses.len().max(1);
@@ -111,7 +123,11 @@ impl Resolver {
     }
 
     fn find(&self, host: &str) -> Found {
-        let mut state = self.0.lock();
+        let Owner(shared) = &*self.0;
+        let mut state = shared.lock();
+        if state.stopped {
+            return Found::Now(Err(stopped()), 0);
+        }
         let now = Instant::now();
         match state.names.get_mut(host) {
             Some(Entry::Known { answer, until, uses }) if *until > now => {
@@ -134,10 +150,11 @@ impl Resolver {
         state.names.insert(host.to_owned(), Entry::Asked(vec![sender]));
         state.queue.push_back(host.to_owned());
         if state.idle < state.queue.len() && state.threads < THREADS {
-            let shared = Arc::clone(&self.0);
+            let (worker, dismissed) = (Arc::clone(shared), Arc::downgrade(shared));
             let thread = std::thread::Builder::new().name("target-dns".to_owned()).stack_size(THREAD_STACK);
-            match thread.spawn(move || shared.work()) {
-                Ok(_) => state.threads += 1,
+            let dismiss = Box::new(move || dismissed.upgrade().iter().for_each(|shared| shared.stop()));
+            match look_up_threads::start(thread, dismiss, Box::new(move |asks| worker.work(asks))) {
+                Ok(()) => state.threads += 1,
                 Err(error) if state.threads == 0 => {
                     // Nobody will ever take it from the queue.
                     state.queue.clear();
@@ -149,9 +166,13 @@ impl Resolver {
             }
         }
         drop(state);
-        self.0.wake.notify_one();
+        shared.wake.notify_one();
         Found::Later(receiver)
     }
+}
+
+fn stopped() -> LookUpFailed {
+    LookUpFailed { reason: "the resolver stopped".into() }
 }
 
 impl Shared {
@@ -159,12 +180,23 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Looks up nothing any more; idle threads leave at once, others when the system has answered.
+    fn stop(&self) {
+        let mut state = self.lock();
+        state.stopped = true;
+        state.queue.clear();
+        let unanswered = std::mem::take(&mut state.names);
+        drop(state);
+        self.wake.notify_all();
+        drop(unanswered);
+    }
+
     /// A look-up thread, until there is nothing to do.
-    fn work(&self) {
+    fn work(&self, asks: &Asks) {
         loop {
             let Some(host) = self.next() else { return };
             let under_way = LOOK_UPS.begin();
-            let looked_up = (self.look_up)(&host);
+            let looked_up = asks.during(|| (self.look_up)(&host));
             drop(under_way);
             let answer = match looked_up {
                 Ok(addresses) if addresses.is_empty() => {
@@ -175,7 +207,8 @@ impl Shared {
             };
             let life = if answer.is_ok() { POSITIVE } else { NEGATIVE };
             let known = Entry::Known { answer: answer.clone(), until: Instant::now() + life, uses: 0 };
-            if let Some(Entry::Asked(waiting)) = self.lock().names.insert(host, known) {
+            let asked = self.lock().names.insert(host, known);
+            if let Some(Entry::Asked(waiting)) = asked {
                 for waiter in waiting {
                     // The request may have given up.
                     let _ = waiter.send(answer.clone());
@@ -188,6 +221,11 @@ impl Shared {
         let mut state = self.lock();
         state.idle += 1;
         loop {
+            if state.stopped {
+                state.idle -= 1;
+                state.threads -= 1;
+                return None;
+            }
             if let Some(host) = state.queue.pop_front() {
                 state.idle -= 1;
                 return Some(host);
@@ -241,8 +279,9 @@ impl Resolve for Lookup {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+    use super::super::look_up_threads::LookUpThreads;
     use super::*;
 
     #[tokio::test]
@@ -290,6 +329,64 @@ mod tests {
         assert_eq!(RUNNING.load(Ordering::SeqCst), THREADS);
         assert_eq!(resolver.addresses("127.0.0.1").await.unwrap(), [IpAddr::from([127, 0, 0, 1])]);
         assert_eq!(resolver.addresses("[::1]").await.unwrap(), ["::1".parse::<IpAddr>().unwrap()]);
+    }
+
+    /// Ten seconds of idleness are not waited for, by neither of those who end them.
+    #[tokio::test]
+    async fn idle_threads_end_with_their_resolver_or_the_runtime() {
+        let threads = Arc::new(LookUpThreads::default());
+        threads.include_those_of_this_thread(); // on which all of this runs
+        for shut_down in [false, true] {
+            let resolver = Resolver::with(|_| Ok(vec![IpAddr::from([192, 0, 2, 1])]));
+            let shared = Arc::downgrade(&resolver.0.0);
+            assert!(resolver.addresses("a.example").await.is_ok());
+            let began = Instant::now();
+            if shut_down {
+                threads.end(Instant::now() + Duration::from_secs(60));
+                assert_eq!(Arc::strong_count(&resolver.0.0), 1, "its thread was waited for");
+                let late = resolver.addresses("b.example").await.unwrap_err();
+                assert_eq!(late.to_string(), "the resolver stopped");
+                let other = Resolver::with(|_| Ok(vec![]));
+                let late = other.addresses("c.example").await.unwrap_err();
+                assert_eq!(late.to_string(), "no thread for the look-up: the library was shut down");
+            } else {
+                drop(resolver);
+                while shared.strong_count() > 0 {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            }
+            assert!(began.elapsed() < THREAD_IDLE / 2);
+        }
+    }
+
+    #[tokio::test]
+    async fn threads_that_the_system_keeps_are_not_waited_for() {
+        static MAY_ANSWER: AtomicBool = AtomicBool::new(false);
+        let threads = Arc::new(LookUpThreads::default());
+        threads.include_those_of_this_thread();
+        let resolver = Resolver::with(|_| {
+            while !MAY_ANSWER.load(Ordering::SeqCst) {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            Ok(vec![])
+        });
+        let shared = Arc::downgrade(&resolver.0.0);
+        let asked = ["a.example", "b.example"].map(|name| {
+            let resolver = resolver.clone();
+            tokio::spawn(async move { resolver.addresses(name).await })
+        });
+        while threads.asking() < 2 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        threads.end(Instant::now() + Duration::from_secs(3600));
+        for asked in asked {
+            assert_eq!(asked.await.unwrap().unwrap_err().to_string(), "the resolver stopped");
+        }
+        drop(resolver);
+        MAY_ANSWER.store(true, Ordering::SeqCst);
+        while shared.strong_count() > 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await; // they leave when they can
+        }
     }
 
     #[tokio::test]

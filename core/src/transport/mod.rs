@@ -8,6 +8,7 @@ mod failure;
 #[cfg(any(fuzzing, test))]
 pub mod fuzzing;
 mod health;
+pub mod look_up_threads;
 pub mod look_ups;
 mod pool;
 mod probe;
