@@ -103,6 +103,7 @@ struct Answerer {
     rules: HashMap<u64, Ruleset>,
     artifacts: u64,
     client: Option<(String, u64, Client)>,
+    created_ms: i64,
 }
 
 impl Answerer {
@@ -116,6 +117,7 @@ impl Answerer {
             rules: HashMap::new(),
             artifacts: 0,
             client: None,
+            created_ms: 0,
         })
     }
 
@@ -185,6 +187,7 @@ impl Answerer {
         let known = matches!(&self.client, Some((known, number, _)) if *known == text && *number == self.artifacts);
         // The answers of the geo service are remembered: where one may be asked for, each call has a client of its own.
         if !known || place.is_some() {
+            self.created_ms = now_ms;
             self.client = Some((text.clone(), self.artifacts, Client::new(&text, self.environment())?));
         }
         let Some((_, _, client)) = &self.client else { return Err(Error::internal("there is no client")) };
@@ -193,7 +196,12 @@ impl Answerer {
             Call::Ready(answer) => answer?,
             Call::Pending(answer) => self.runtime.block_on(answer)?,
         };
+        // A client remembers the cluster; the cases are to know nothing of each other.
         let notifications = self.notifications(&text, options, now_ms)?;
+        if answer.json.contains("\"targetLocationHintCookie\"") {
+            self.clock.0.store(self.created_ms, Ordering::Relaxed);
+            self.client = Some((text.clone(), self.artifacts, Client::new(&text, self.environment())?));
+        }
         Ok(format!("\"envelope\":{},\"notifications\":[{}]", answer.json, notifications.join(",")))
     }
 

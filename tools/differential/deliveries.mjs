@@ -72,7 +72,10 @@ function item(random, tags) {
   const made = {};
   if (random.chance(0.6)) made.parameters = parameters(random, []);
   if (random.chance(0.3)) made.profileParameters = { age: 7, name: "x", gone: null };
-  if (random.chance(0.2)) made.order = { id: "o", total: random.pick([0, 12.5]), purchasedProductIds: ["a"], time: "2026-01-02T03:04:05.000Z" };
+  if (random.chance(0.2)) {
+    const time = random.pick(["2026-01-02T03:04:05.000Z", "2026-01-02", 1767323045678]);
+    made.order = { id: "o", total: random.pick([0, 12.5]), purchasedProductIds: ["a"], time };
+  }
   if (random.chance(0.2)) made.product = { id: "p", categoryId: "c" };
   if (random.chance(0.2)) made.address = { url: "https://example.com/item", referringUrl: "https://example.com/before" };
   if (random.chance(0.03)) {
