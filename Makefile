@@ -28,6 +28,9 @@ fuzz: ## fuzz every target for FUZZ_SECONDS=60 (needs Rust nightly)
 sanitize: ## run under address and thread sanitizers and valgrind (needs Rust nightly)
 	@sh tools/sanitize.sh
 
+coverage: ## measure which lines of the library the tests run (fails below COVERAGE_LEAST=90 %)
+	@sh tools/coverage.sh
+
 tools: ## install the system tools that the tests need
 	@sh tools/dependencies.sh $(TOOLS)
 
@@ -72,4 +75,4 @@ clean: ## remove what was built
 	$(MAKE) -s -C examples/c clean
 	$(MAKE) -s -C examples/cpp clean
 
-.PHONY: help build demo test models fuzz sanitize tools install uninstall dist deb header fmt lint bench wheel soak differential clean
+.PHONY: help build demo test models fuzz sanitize coverage tools install uninstall dist deb header fmt lint bench wheel soak differential clean

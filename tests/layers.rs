@@ -81,7 +81,7 @@ fn module_of(path: &Path) -> String {
 }
 
 /// Used by everybody, and using only each other.
-const LEAVES: [&str; 8] = ["error", "json", "env", "config", "suggest", "number", "excerpt", "opaque"];
+const LEAVES: [&str; 9] = ["error", "json", "env", "config", "suggest", "number", "date", "excerpt", "opaque"];
 
 /// What else a module of the core may use.
 const MAY_USE: [(&str, &[&str]); 10] = [

@@ -219,11 +219,10 @@ impl<T: Send + Sync + 'static> Provider<T> {
             work: Mutex::default(),
         };
         if let Some(text) = &config.artifact_payload {
-            let rules =
-                inner.compiled(text).map_err(|error| {
-                    let place = format!("/artifactPayload{}", error.path().unwrap_or(""));
-                    Error::invalid(place, error.message().to_owned())
-                })?;
+            let rules = inner.compiled(text).map_err(|error| {
+                let place = format!("/artifactPayload{}", error.path().unwrap_or(""));
+                Error::invalid(place, error.message().to_owned())
+            })?;
             let _ = inner.publish(rules, Arc::clone(text), "Not Applicable".to_owned(), None);
         }
         Ok(Provider(Arc::new(inner)))
