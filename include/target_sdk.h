@@ -646,8 +646,8 @@ TARGET_API target_status target_client_artifact(target_client client, target_res
  * After it returned, no callback of this client is running or will run. The handle stays valid for
  * `target_client_state` and `target_client_destroy`.
  *
- * A close during another one waits for that one's end, which it neither hastens nor puts off: its own `drain_ms` does not
- * count. `target_client_destroy` and `target_shutdown` on another thread end the drain at once.
+ * A close during another one waits for that one's end, which it neither hastens nor puts off; after its own `drain_ms` +
+ * 200 ms it gives up: TARGET_E_TIMEOUT, and callbacks may still run. `target_client_destroy` and `target_shutdown` on another thread end the drain at once.
  *
  * @param client    A client handle.
  * @param drain_ms  Time for calls and queued notifications to finish; 0 cancels them at once.
@@ -655,9 +655,10 @@ TARGET_API target_status target_client_artifact(target_client client, target_res
  *                  when this was called (cancelled: cut off by the end of the client, whoever ended it), and of
  *                  notifications since; owned by the caller. May be NULL.
  * @return TARGET_OK, TARGET_E_CALLBACK_STUCK (a callback does not return; nothing else of this client will be called back),
- *         TARGET_E_WOULD_DEADLOCK (called from a callback), TARGET_E_BAD_HANDLE, TARGET_E_FORKED.
+ *         TARGET_E_TIMEOUT (another close is not over yet), TARGET_E_WOULD_DEADLOCK (called from a callback),
+ *         TARGET_E_BAD_HANDLE, TARGET_E_FORKED.
  *
- * Thread-safe. Blocks for at most `drain_ms` + 200 ms; a close during another one waits for that one's end instead.
+ * Thread-safe. Blocks for at most `drain_ms` + 200 ms.
  *
  * # Safety
  * `report` must be NULL or valid for writing.

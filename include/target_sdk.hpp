@@ -953,7 +953,7 @@ public:
     return with_result(&out, [&](target_result *result) { return target_client_artifact(handle_, result); });
   }
   /// Closes, as the destructor does, for `drain` and 200 ms at most; the object stays, for `state`. A close during another one waits
-  /// for that one's end instead. `report` receives
+  /// for that one's end, and is `Status::timeout` when that takes longer. `report` receives
   /// `{"completed":n,"cancelled":n,"delivered":n,"dropped":n}`. `Status::callback_stuck` when a callback does not return,
   /// `Status::would_deadlock` inside a callback.
   Status close(const std::nothrow_t &, milliseconds drain, Result *report = nullptr) noexcept {

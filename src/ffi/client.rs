@@ -382,8 +382,8 @@ pub unsafe extern "C" fn target_client_artifact(client: target_client, out: *mut
 /// After it returned, no callback of this client is running or will run. The handle stays valid for
 /// `target_client_state` and `target_client_destroy`.
 ///
-/// A close during another one waits for that one's end, which it neither hastens nor puts off: its own `drain_ms` does not
-/// count. `target_client_destroy` and `target_shutdown` on another thread end the drain at once.
+/// A close during another one waits for that one's end, which it neither hastens nor puts off; after its own `drain_ms` +
+/// 200 ms it gives up: TARGET_E_TIMEOUT, and callbacks may still run. `target_client_destroy` and `target_shutdown` on another thread end the drain at once.
 ///
 /// @param client    A client handle.
 /// @param drain_ms  Time for calls and queued notifications to finish; 0 cancels them at once.
@@ -391,9 +391,10 @@ pub unsafe extern "C" fn target_client_artifact(client: target_client, out: *mut
 ///                  when this was called (cancelled: cut off by the end of the client, whoever ended it), and of
 ///                  notifications since; owned by the caller. May be NULL.
 /// @return TARGET_OK, TARGET_E_CALLBACK_STUCK (a callback does not return; nothing else of this client will be called back),
-///         TARGET_E_WOULD_DEADLOCK (called from a callback), TARGET_E_BAD_HANDLE, TARGET_E_FORKED.
+///         TARGET_E_TIMEOUT (another close is not over yet), TARGET_E_WOULD_DEADLOCK (called from a callback),
+///         TARGET_E_BAD_HANDLE, TARGET_E_FORKED.
 ///
-/// Thread-safe. Blocks for at most `drain_ms` + 200 ms; a close during another one waits for that one's end instead.
+/// Thread-safe. Blocks for at most `drain_ms` + 200 ms.
 ///
 /// # Safety
 /// `report` must be NULL or valid for writing.
@@ -416,15 +417,15 @@ pub unsafe extern "C" fn target_client_close(
         entry.threads.settle(); // calls that were admitted just before are counted now
         let mut in_flight = entry.requests();
         in_flight.retain(|request| request.is_in_flight());
-        let outcome = entry.drains.run_or_join(|| entry.drain(drain_until));
+        let outcome = entry.drains.run_or_join(drain_until + CLOSE_GRACE, || entry.drain(drain_until));
         if report.is_wanted() {
-            // All notifications have an outcome now.
+            // All notifications have an outcome now, unless this has only waited for another close, and not long enough.
             let (delivered_by_now, dropped_by_now) = entry.core.notified();
             // By this close, another one, `destroy` or `shutdown`.
             let cancelled = in_flight.iter().filter(|request| request.was_cut_off()).count();
+            let completed = in_flight.iter().filter(|request| !request.was_cut_off() && !request.is_running()).count();
             let json = format!(
-                r#"{{"completed":{},"cancelled":{cancelled},"delivered":{},"dropped":{}}}"#,
-                in_flight.len() - cancelled,
+                r#"{{"completed":{completed},"cancelled":{cancelled},"delivered":{},"dropped":{}}}"#,
                 delivered_by_now - delivered,
                 dropped_by_now - dropped
             );

@@ -1,10 +1,11 @@
 //! A client drains once at a time: whoever closes it meanwhile waits for the same end.
 
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Instant;
 
-use crate::runtime::lock;
+use crate::runtime::{lock, wait};
 
-use super::status::{TARGET_E_INTERNAL, target_status};
+use super::status::{TARGET_E_INTERNAL, TARGET_E_TIMEOUT, target_status};
 
 type Outcome = Result<(), target_status>;
 
@@ -21,12 +22,12 @@ struct Drain {
 }
 
 impl Drains {
-    /// Runs `drain`, or waits for the one that runs already. Gives its outcome.
-    pub(crate) fn run_or_join(&self, drain: impl FnOnce() -> Outcome) -> Outcome {
+    /// Runs `drain`, or waits for the one that runs already, until `until` at most. Gives its outcome.
+    pub(crate) fn run_or_join(&self, until: Instant, drain: impl FnOnce() -> Outcome) -> Outcome {
         let mut running = lock(&self.running);
         if let Some(other) = running.clone() {
             drop(running);
-            return other.join();
+            return other.join(until);
         }
         let own = running.insert(Arc::default()).clone();
         drop(running);
@@ -38,13 +39,13 @@ impl Drains {
 }
 
 impl Drain {
-    fn join(&self) -> Outcome {
+    fn join(&self, until: Instant) -> Outcome {
         let mut outcome = lock(&self.outcome);
         loop {
-            match *outcome {
-                Some(outcome) => return outcome,
-                None => outcome = self.over.wait(outcome).unwrap_or_else(PoisonError::into_inner),
+            if let Some(outcome) = *outcome {
+                return outcome;
             }
+            outcome = wait(&self.over, outcome, Some(until)).map_err(|_| TARGET_E_TIMEOUT)?;
         }
     }
 }
@@ -71,6 +72,7 @@ mod tests {
 
     #[test]
     fn those_who_come_meanwhile_have_the_same_end_and_those_who_come_later_their_own() {
+        let never = Instant::now() + std::time::Duration::from_secs(3600);
         let drains = Drains::default();
         let runs = AtomicUsize::new(0);
         let (begun, is_begun) = std::sync::mpsc::channel();
@@ -78,7 +80,7 @@ mod tests {
         std::thread::scope(|scope| {
             let (drains, runs) = (&drains, &runs);
             let first = scope.spawn(move || {
-                drains.run_or_join(|| {
+                drains.run_or_join(never, || {
                     begun.send(()).unwrap();
                     let _ = may_end.recv();
                     runs.fetch_add(1, Ordering::SeqCst);
@@ -86,24 +88,26 @@ mod tests {
                 })
             });
             is_begun.recv().unwrap();
-            let second = scope.spawn(|| drains.run_or_join(|| unreachable!("one is running")));
+            let second = scope.spawn(|| drains.run_or_join(never, || unreachable!("one is running")));
             // The second one has the drain in its hands when there are three: the list's, the first one's, its own.
             while Arc::strong_count(lock(&drains.running).as_ref().unwrap()) < 3 {
                 std::thread::yield_now();
             }
+            let impatient = drains.run_or_join(Instant::now(), || unreachable!("one is running"));
+            assert_eq!(impatient, Err(TARGET_E_TIMEOUT));
             drop(end);
             assert_eq!(first.join().unwrap(), Err(TARGET_E_CALLBACK_STUCK));
             assert_eq!(second.join().unwrap(), Err(TARGET_E_CALLBACK_STUCK));
         });
         assert_eq!(runs.load(Ordering::SeqCst), 1);
-        assert_eq!(drains.run_or_join(|| Ok(())), Ok(()));
+        assert_eq!(drains.run_or_join(never, || Ok(())), Ok(()));
     }
 
     #[test]
     fn a_drain_that_panics_is_over() {
         let drains = Drains::default();
-        let panics = std::panic::AssertUnwindSafe(|| drains.run_or_join(|| panic!("in a test")));
+        let panics = std::panic::AssertUnwindSafe(|| drains.run_or_join(Instant::now(), || panic!("in a test")));
         assert!(std::panic::catch_unwind(panics).is_err());
-        assert_eq!(drains.run_or_join(|| Ok(())), Ok(()));
+        assert_eq!(drains.run_or_join(Instant::now(), || Ok(())), Ok(()));
     }
 }

@@ -115,6 +115,11 @@ impl RequestEntry {
         }
     }
 
+    /// Whether there is no outcome yet.
+    pub(crate) fn is_running(&self) -> bool {
+        matches!(self.state.phase(), Phase::Running)
+    }
+
     pub(crate) fn client(&self) -> &Arc<ClientEntry> {
         &self.client
     }
