@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from typing import Any, Callable, Coroutine, Iterator
 
 import pytest
@@ -10,6 +11,9 @@ from support import Edge
 from target_sdk import TargetClient
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
+
+# A shell's background job starts with SIGINT ignored, and programs inherit that: the tests of Ctrl-C would interrupt nobody.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

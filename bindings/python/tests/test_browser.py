@@ -58,7 +58,11 @@ def page(edge: Edge) -> Iterator[str]:
         yield address
     finally:
         app.send_signal(signal.SIGINT)
-        _, said = app.communicate(timeout=PATIENCE)
+        try:
+            _, said = app.communicate(timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            app.kill()
+            _, said = app.communicate()
     assert app.returncode == 0 and "Traceback" not in said, said
 
 
