@@ -158,6 +158,7 @@ static void live_and_end(void) {
     }
     if (is_how("killed")) {
         ATOMIC_SET(all->exit_began, now_ms());
+        signal(SIGTERM, SIG_DFL);  /* the runner may ignore it */
         raise(SIGTERM);
     }
     end_with(7);
