@@ -39,11 +39,6 @@ pub enum Json<'a> {
 pub struct Object<'a>(Vec<(Cow<'a, str>, Json<'a>)>);
 
 impl<'a> Json<'a> {
-    /// A string value.
-    pub fn string(text: impl Into<Cow<'a, str>>) -> Json<'a> {
-        Json::String(text.into())
-    }
-
     /// Member `key`, if this is an object that has it. A present `null` is `Some(&Json::Null)`.
     pub fn get(&self, key: &str) -> Option<&Json<'a>> {
         self.as_object()?.get(key)
