@@ -31,6 +31,9 @@ sanitize: ## run under address and thread sanitizers and valgrind (needs Rust ni
 coverage: ## measure which lines of the library the tests run (fails below COVERAGE_LEAST=90 %)
 	@sh tools/coverage.sh
 
+mutants: ## change the code in small ways: do the tests notice? (fails below MUTANTS_LEAST=80 %)
+	@sh tools/mutants.sh
+
 tools: ## install the system tools that the tests need
 	@sh tools/dependencies.sh $(TOOLS)
 
@@ -75,4 +78,4 @@ clean: ## remove what was built
 	$(MAKE) -s -C examples/c clean
 	$(MAKE) -s -C examples/cpp clean
 
-.PHONY: help build demo test models fuzz sanitize coverage tools install uninstall dist deb header fmt lint bench wheel soak differential clean
+.PHONY: help build demo test models fuzz sanitize coverage mutants tools install uninstall dist deb header fmt lint bench wheel soak differential clean
