@@ -4,9 +4,11 @@
 pub struct Samples(Vec<(f64, f64)>);
 
 impl Default for Samples {
-    /// With room for more than there will be: samples must not measure themselves.
+    /// With room for more than there will be, and its pages in memory: samples must not measure themselves.
     fn default() -> Samples {
-        Samples(Vec::with_capacity(1 << 14))
+        let mut room = vec![(f64::NAN, f64::NAN); 1 << 14];
+        room.clear();
+        Samples(room)
     }
 }
 
