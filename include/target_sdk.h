@@ -545,8 +545,8 @@ target_status target_visitor_cookie_name(const char *organization_id,
  * @param error        Receives an error document when this fails because of the configuration, else 0; owned by the
  *                     caller. May be NULL.
  * @return TARGET_OK, TARGET_E_INVALID_ARG, TARGET_E_INVALID_JSON, TARGET_E_INVALID_OPTIONS (an `artifactPayload`,
- *         `tlsRoots` or `tlsIdentity` that cannot be used, too), TARGET_E_BAD_HANDLE and TARGET_E_FORKED (`hooks->queue`), TARGET_E_CLOSED
- *         (`target_shutdown` on another thread), TARGET_E_INTERNAL (no threads).
+ *         `tlsRoots` or `tlsIdentity` that cannot be used, too), TARGET_E_BAD_HANDLE and TARGET_E_FORKED (`hooks->queue`),
+ *         TARGET_E_CLOSED (`target_shutdown` on another thread), TARGET_E_INTERNAL (no threads).
  *         If it is not TARGET_OK, `user_data` stays yours.
  *
  * Thread-safe. Does not block: artifacts are fetched in the background.
@@ -647,7 +647,8 @@ TARGET_API target_status target_client_artifact(target_client client, target_res
  * `target_client_state` and `target_client_destroy`.
  *
  * A close during another one waits for that one's end, which it neither hastens nor puts off; after its own `drain_ms` +
- * 200 ms it gives up: TARGET_E_TIMEOUT, and callbacks may still run. `target_client_destroy` and `target_shutdown` on another thread end the drain at once.
+ * 200 ms it gives up: TARGET_E_TIMEOUT, and callbacks may still run. `target_client_destroy` and `target_shutdown` on
+ * another thread end the drain at once.
  *
  * @param client    A client handle.
  * @param drain_ms  Time for calls and queued notifications to finish; 0 cancels them at once.

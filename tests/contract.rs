@@ -67,8 +67,13 @@ fn nobody_waits_for_others() {
 }
 
 #[test]
-fn close_destroy_and_shutdown() {
+fn close_and_destroy() {
     Run { alone: true, ..Run::new("c/close.c") }.go();
+}
+
+#[test]
+fn shutdown() {
+    Run { alone: true, ..Run::new("c/shutdown.c") }.go();
 }
 
 #[test]
@@ -115,11 +120,12 @@ fn synchronous_calls() {
 /// Programs that end with `target_shutdown` leave no memory, no descriptor, and touch nothing that is not theirs.
 #[test]
 fn nothing_is_leaked() {
-    let programs: [(&str, &[&str]); 5] = [
+    let programs: [(&str, &[&str]); 6] = [
         ("c/null_and_bad.c", &["200"]),
         ("c/callbacks.c", &["3"]),
         ("c/queues.c", &["300"]),
         ("c/close.c", &["8"]),
+        ("c/shutdown.c", &["8"]),
         ("c/exactly_once.c", &["8", "50"]),
     ];
     if let Err(error) = Command::new("valgrind").arg("--version").output() {

@@ -137,12 +137,13 @@ if wants address; then
   done
   run "$built/canary" rust-no-race
   build
-  programs null_and_bad statuses callbacks queues close sync exactly_once fork exit_in_flight
+  programs null_and_bad statuses callbacks queues close shutdown sync exactly_once fork exit_in_flight
   run "$built/null_and_bad" 2000
   run "$built/statuses"
   run "$built/callbacks" 20
   run "$built/queues" 5000
   run "$built/close" 40
+  run "$built/shutdown" 40
   run "$built/sync"
   run "$built/exactly_once" 50 500
   run "$built/exactly_once" 16 1000 1 shutdown
@@ -198,11 +199,12 @@ if wants thread; then
   run "$built/canary" rust-no-race
   build -C "link-arg=$built/std_locks.o" -C "link-arg=-Wl,$wraps"
   # fork.c is not for this one: after a fork of several threads it does not work.
-  programs null_and_bad callbacks queues close sync exactly_once
+  programs null_and_bad callbacks queues close shutdown sync exactly_once
   run "$built/null_and_bad" 200
   run "$built/callbacks" 20
   run "$built/queues" 5000
   run "$built/close" 40
+  run "$built/shutdown" 40
   run "$built/sync"
   run "$built/exactly_once" 20 2000
   run "$built/exactly_once" 20 2000 2 shutdown

@@ -135,6 +135,11 @@ impl Error {
         Error::invalid(path, message)
     }
 
+    /// A value of the wrong type; types by their JSON names.
+    pub(crate) fn wrong_type(path: impl Into<String>, expected: &str, found: &str) -> Error {
+        Error::at(path, &format!("expected {expected}, found {found}"))
+    }
+
     /// A broken promise inside this library.
     pub fn internal(message: impl Into<Cow<'static, str>>) -> Error {
         Error::new(ErrorKind::Internal, message)

@@ -77,7 +77,7 @@ fn leading_integer(text: &str) -> Option<i64> {
 /// Checks customer ids as options and visitor state have them: `{code: {id, authState} | id}`.
 pub(crate) fn check_customer_ids<'a>(value: Json<'a>, path: impl Fn() -> String) -> Result<Object<'a>> {
     let Json::Object(mut ids) = value else {
-        return Err(wrong_type(path(), "object", &value));
+        return Err(Error::wrong_type(path(), "object", value.type_name()));
     };
     for (code, value) in ids.members_mut() {
         let at = |member: &str| format!("{}/{}{member}", path(), code.replace('~', "~0").replace('/', "~1"));
@@ -87,15 +87,15 @@ pub(crate) fn check_customer_ids<'a>(value: Json<'a>, path: impl Fn() -> String)
                 entry.members_mut().retain(|(_, value)| !value.is_null());
                 match entry.get("id") {
                     Some(Json::String(_) | Json::Number(_)) => {}
-                    Some(other) => return Err(wrong_type(at("/id"), "string or number", other)),
+                    Some(other) => return Err(Error::wrong_type(at("/id"), "string or number", other.type_name())),
                     None => return Err(Error::at(at("/id"), "id is required")),
                 }
                 match entry.get("authState") {
                     None | Some(Json::Number(_)) => {}
-                    Some(other) => return Err(wrong_type(at("/authState"), "number", other)),
+                    Some(other) => return Err(Error::wrong_type(at("/authState"), "number", other.type_name())),
                 }
             }
-            other => return Err(wrong_type(at(""), "object, string or number", other)),
+            other => return Err(Error::wrong_type(at(""), "object, string or number", other.type_name())),
         }
     }
     Ok(ids)
@@ -190,7 +190,9 @@ impl<'a> Visitor<'a> {
                 match state.remove(&key) {
                     None | Some(Json::Null) => Visitor::default(),
                     Some(Json::Object(state)) => Visitor::from_state(state, &format!("/visitorState/{key}"))?,
-                    Some(other) => return Err(wrong_type(format!("/visitorState/{key}"), "object", &other)),
+                    Some(other) => {
+                        return Err(Error::wrong_type(format!("/visitorState/{key}"), "object", other.type_name()));
+                    }
                 }
             }
             None => Visitor::default(),
@@ -214,7 +216,7 @@ impl<'a> Visitor<'a> {
                 last: id(&mut ids, "supplementalDataIDLast", path)?,
                 last_consumed: consumed(&mut ids, "supplementalDataIDLastConsumed", path)?,
             }),
-            Some(other) => return Err(wrong_type(format!("{path}/sdid"), "object", &other)),
+            Some(other) => return Err(Error::wrong_type(format!("{path}/sdid"), "object", other.type_name())),
         };
         Ok(Visitor { customer_ids, ids })
     }
@@ -296,10 +298,6 @@ fn organization_key(organization_id: &str) -> Cow<'_, str> {
     }
 }
 
-fn wrong_type(path: String, expected: &'static str, found: &Json<'_>) -> Error {
-    Error::at(path, &format!("expected {expected}, found {}", found.type_name()))
-}
-
 fn id<'a>(ids: &mut Object<'a>, key: &str, path: &str) -> Result<Option<Cow<'a, str>>> {
     match ids.remove(key) {
         None | Some(Json::Null) => Ok(None),
@@ -307,7 +305,7 @@ fn id<'a>(ids: &mut Object<'a>, key: &str, path: &str) -> Result<Option<Cow<'a, 
         Some(Json::String(_)) => {
             Err(Error::at(format!("{path}/sdid/{key}"), "not a supplemental data id (two times 16 digits)"))
         }
-        Some(other) => Err(wrong_type(format!("{path}/sdid/{key}"), "string", &other)),
+        Some(other) => Err(Error::wrong_type(format!("{path}/sdid/{key}"), "string", other.type_name())),
     }
 }
 
@@ -317,11 +315,11 @@ fn consumed<'a>(ids: &mut Object<'a>, key: &str, path: &str) -> Result<Object<'a
         Some(Json::Object(consumed)) => {
             let unreadable = consumed.iter().find(|(_, value)| value.as_bool().is_none()).map(|(consumer, value)| {
                 let consumer = consumer.replace('~', "~0").replace('/', "~1");
-                wrong_type(format!("{path}/sdid/{key}/{consumer}"), "boolean", value)
+                Error::wrong_type(format!("{path}/sdid/{key}/{consumer}"), "boolean", value.type_name())
             });
             unreadable.map_or(Ok(consumed), Err)
         }
-        Some(other) => Err(wrong_type(format!("{path}/sdid/{key}"), "object", &other)),
+        Some(other) => Err(Error::wrong_type(format!("{path}/sdid/{key}"), "object", other.type_name())),
     }
 }
 

@@ -292,7 +292,7 @@ pub(super) fn fault(path: &Path<'_>, what: &str) -> Error {
 
 /// The error for a value of the wrong type.
 pub(super) fn wrong_type(path: &Path<'_>, expected: &'static str, found: &Json<'_>) -> Error {
-    fault(path, &format!("expected {expected}, found {}", found.type_name()))
+    Error::wrong_type(path.pointer(), expected, found.type_name())
 }
 
 /// Checks the members of `object`, removing known ones that are `null` and list items that the API would not take.
