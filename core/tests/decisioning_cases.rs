@@ -115,13 +115,17 @@ fn a_decision_is_repeatable_and_leaves_the_rules_alone() {
 fn artifacts_at_fault_are_refused_with_the_place() {
     for (artifact, path, message) in [
         ("", "", "EOF"),
-        ("[]", "", "an object"),
+        ("[]", "", "the artifact is invalid: expected an object, found array"),
         ("{}", "/version", "(undefined) is not supported"),
         (r#"{"version":"2.0.0"}"#, "/version", "(2.0.0) is not supported"),
         (r#"{"version":"10.1"}"#, "/version", "(10.1) is not supported"),
         (r#"{"version":1}"#, "/version", "expected a string, found number"),
-        (r#"{"version":"1.0.0","rules":7}"#, "/rules", "an object"),
-        (r#"{"version":"1.0.0","rules":{"mboxes":{"a/b":{}}}}"#, "/rules/mboxes/a~1b", "expected a sequence"),
+        (r#"{"version":"1.0.0","rules":7}"#, "/rules", "/rules: expected an object, found number"),
+        (
+            r#"{"version":"1.0.0","rules":{"mboxes":{"a/b":{}}}}"#,
+            "/rules/mboxes/a~1b",
+            "a~1b: expected an array, found object",
+        ),
         (
             r#"{"version":"1.0.0","rules":{"views":{"v":[{},3]}}}"#,
             "/rules/views/v/1",

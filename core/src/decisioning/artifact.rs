@@ -54,10 +54,6 @@ impl Bad {
         Bad { path: String::new(), message: format!("expected {expected}, found {}", value.type_name()) }
     }
 
-    fn error(error: &serde_json::Error) -> Bad {
-        Bad { path: String::new(), message: error.to_string() }
-    }
-
     /// The value was member `key` of another.
     pub(crate) fn inside(mut self, key: &str) -> Bad {
         self.path.insert_str(0, &format!("/{}", key.replace('~', "~0").replace('/', "~1")));
@@ -67,7 +63,9 @@ impl Bad {
 
 impl From<Bad> for Error {
     fn from(bad: Bad) -> Error {
-        Error::new(ErrorKind::Artifact, format!("the artifact is invalid: {}", bad.message)).with_path(bad.path)
+        let colon = if bad.path.is_empty() { "" } else { ": " };
+        let message = format!("the artifact is invalid: {}{colon}{}", bad.path, bad.message);
+        Error::new(ErrorKind::Artifact, message).with_path(bad.path)
     }
 }
 
@@ -158,7 +156,15 @@ fn parse(raw: &RawValue) -> Result<Json<'_>, Bad> {
 }
 
 fn members(text: &str) -> Result<RawMembers<'_>, Bad> {
-    serde_json::from_str(text).map_err(|error| Bad::error(&error))
+    shallow(text, "an object")
+}
+
+/// One level of a document, what is below it as raw text.
+fn shallow<'a, T: Deserialize<'a>>(text: &'a str, expected: &str) -> Result<T, Bad> {
+    serde_json::from_str(text).map_err(|error| match json::parse(text, &Limits::REMOTE) {
+        Ok(value) if error.is_data() => Bad::not(expected, &value),
+        _ => Bad { path: String::new(), message: error.to_string() },
+    })
 }
 
 impl Ruleset {
@@ -245,7 +251,7 @@ fn groups(rules: &RawMembers<'_>, kind: &str, response_tokens: &[String]) -> Res
 }
 
 fn group(raw: &RawValue, response_tokens: &[String]) -> Result<Group, Bad> {
-    let raw_rules: Option<Vec<&RawValue>> = serde_json::from_str(raw.get()).map_err(|error| Bad::error(&error))?;
+    let raw_rules: Option<Vec<&RawValue>> = shallow(raw.get(), "an array")?;
     let mut paths = Paths::default();
     let rules = raw_rules.unwrap_or_default().into_iter().enumerate().map(|(index, raw)| {
         parse(raw)
